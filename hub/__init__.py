@@ -1,0 +1,1 @@
+"""wardcast control plane: roster, tokens, placement, telemetry, pages, CLI."""

@@ -1,0 +1,1 @@
+"""The wardcast command, one file a subcommand."""

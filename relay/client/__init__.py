@@ -1,0 +1,1 @@
+"""WHIP and WHEP clients over the same transport (controlling ICE agent)."""

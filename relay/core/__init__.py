@@ -1,0 +1,1 @@
+"""Sans-I/O forwarding core: bytes and a clock in, batches and events out."""

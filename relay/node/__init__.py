@@ -1,0 +1,1 @@
+"""The relay process: composition of core, transport and signalling."""

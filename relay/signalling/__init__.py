@@ -1,0 +1,1 @@
+"""SDP, WHIP, WHEP and the events extension."""

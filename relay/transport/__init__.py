@@ -1,0 +1,1 @@
+"""ICE, DTLS, SRTP and the one UDP port of the process."""
