@@ -1,0 +1,75 @@
+"""The media node as WHIP and WHEP handlers see it; the node implements it, tests fake it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+if TYPE_CHECKING:
+    from relay.signalling.offer import Offer, SdpFragment
+
+Scope = Literal["publish", "view", "operate", "relay"]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A verified token.
+
+    subject: commune slug, publisher name or operator name. stream: "*" for any.
+    expires_at: seconds since the epoch.
+    """
+
+    scope: Scope
+    subject: str
+    stream: str
+    token_id: str
+    expires_at: float
+
+
+class Refused(Exception):
+    """A request that the node will not serve: an HTTP status and a sentence for people."""
+
+    def __init__(self, status: int, detail: str, retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A session was created. etag: opaque, unquoted, unique per ICE session."""
+
+    session_id: str
+    etag: str
+    answer_sdp: str
+
+
+class SignallingSession(Protocol):
+    """One WHIP or WHEP session."""
+
+    id: str
+    kind: Literal["publisher", "viewer"]
+    stream: str
+    owner: str
+    """token_id of the grant that made it."""
+    etag: str
+
+    def add_remote_candidates(self, fragment: SdpFragment) -> None: ...
+
+    def restart_ice(self, fragment: SdpFragment) -> SdpFragment:
+        """Take the client's new credentials, return ours with candidates; changes `etag`."""
+
+    async def close(self) -> None: ...
+
+
+class SignallingNode(Protocol):
+    """Creates and finds sessions."""
+
+    async def publish(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
+        """Raises Refused (409 while another publisher is alive, 422, 503 …)."""
+
+    async def view(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
+        """Raises Refused (409 with retry_after_s when nothing is on air, 422, 429, 503)."""
+
+    def session(self, session_id: str) -> SignallingSession | None: ...
