@@ -1,0 +1,256 @@
+"""Where each viewer of a track stands: vectors over all viewers ("lanes").
+
+A lane is one viewer's copy of a track: its SSRC, its sequence and timestamp offsets, the source it
+takes. Rewriting a packet for all viewers is arithmetic on these vectors. The source's numbers
+never change; a viewer is only a pair of offsets, and a NACK is the reverse subtraction.
+
+A *splice* sets a lane's offsets anew so that its outgoing numbers go on without a break: at
+joining, when a publisher returns, when a backup takes over, at a change of layer. One mechanism.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from relay.core.header_layout import HeaderLayout
+from relay.core.negotiation import CodecParameters
+from relay.core.source import Source
+
+MAX_SPLICES = 16
+"""Splices remembered per lane, so that a NACK for a packet before one can be answered."""
+
+INITIAL_CAPACITY = 64
+
+
+class LaneState(IntEnum):
+    """FREE: unused. IDLE: transport not up. WAITING: for a key frame. BURST: being fed from the
+    kept group of pictures. LIVE: at the head. NO_CODEC: the source's codec was not negotiated."""
+
+    FREE = 0
+    IDLE = 1
+    WAITING = 2
+    BURST = 3
+    LIVE = 4
+    NO_CODEC = 5
+
+
+@dataclass(slots=True)
+class Splice:
+    """One stretch of a lane's output that came from one source.
+
+    Output sequence = source sequence + seq_offset. Source timestamps up to `fast_end` map to
+    fast_base + (ts - fast_start) / speed (the join burst); later ones to ts + ts_offset.
+    """
+
+    source: Source
+    first_source_seq: int
+    seq_offset: int
+    ts_offset: int
+    payload_type: int
+    rtx_payload_type: int | None
+    speed: float = 1.0
+    fast_start: int = 0
+    fast_base: int = 0
+    fast_end: int | None = None
+    fast_last_seq: int = -1
+
+    def timestamp(self, source_timestamp: int) -> int:
+        """Outgoing extended timestamp of a source timestamp."""
+        if self.speed != 1.0 and (self.fast_end is None or source_timestamp <= self.fast_end):
+            ticks = max(0, source_timestamp - self.fast_start)
+            return self.fast_base + int(ticks / self.speed)
+        return source_timestamp + self.ts_offset
+
+
+@dataclass(slots=True)
+class Lane:
+    """The part of a lane that is no vector: what was negotiated, and how to answer a NACK."""
+
+    index: int
+    peer_index: int
+    ssrc: int
+    rtx_ssrc: int | None
+    layout: HeaderLayout
+    codecs: tuple[CodecParameters, ...]
+    can_nack: bool
+    first_seq: int
+    first_timestamp: int
+    splices: deque[Splice] = field(default_factory=lambda: deque(maxlen=MAX_SPLICES))
+    rtx_seq: int = 0
+
+    @property
+    def current(self) -> Splice | None:
+        """The newest splice."""
+        return self.splices[-1] if self.splices else None
+
+    def splice_of(self, output_seq: int) -> Splice | None:
+        """The splice that produced extended output sequence number `output_seq`."""
+        for splice in reversed(self.splices):
+            if output_seq >= splice.first_source_seq + splice.seq_offset:
+                return splice
+        return None
+
+
+class LaneTable:
+    """Vectors over the lanes of one track; index = lane index.
+
+    state: int8. target, current: int64 source numbers (-1: none): wanted, and being forwarded.
+    seq_offset, ts_offset, start_seq: int64, of the current splice. last_seq, last_ts: int64
+    extended, highest sent. last_ms: float64 when that was. packets, octets: int64 sent.
+    """
+
+    def __init__(self) -> None:
+        self.lanes: list[Lane | None] = []
+        self._free: list[int] = []
+        self._allocate(INITIAL_CAPACITY)
+        self.generation = 0
+        """Grows whenever group membership or offsets change: cached groups are then stale."""
+
+    def _allocate(self, capacity: int) -> None:
+        self.state: npt.NDArray[np.int8] = np.zeros(capacity, np.int8)
+        self.peer: npt.NDArray[np.int32] = np.zeros(capacity, np.int32)
+        self.ssrc: npt.NDArray[np.uint32] = np.zeros(capacity, np.uint32)
+        self.payload_type: npt.NDArray[np.uint8] = np.zeros(capacity, np.uint8)
+        self.layout: npt.NDArray[np.int32] = np.zeros(capacity, np.int32)
+        self.target: npt.NDArray[np.int64] = np.full(capacity, -1, np.int64)
+        self.current: npt.NDArray[np.int64] = np.full(capacity, -1, np.int64)
+        self.seq_offset: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.ts_offset: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.start_seq: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.last_seq: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.last_ts: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.last_ms: npt.NDArray[np.float64] = np.full(capacity, -1.0, np.float64)
+        self.packets: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.octets: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+
+    _VECTORS = (
+        *("state", "peer", "ssrc", "payload_type", "layout", "target", "current"),
+        *("seq_offset", "ts_offset", "start_seq", "last_seq", "last_ts", "last_ms"),
+        *("packets", "octets"),
+    )
+
+    def add(
+        self,
+        *,
+        peer_index: int,
+        ssrc: int,
+        rtx_ssrc: int | None,
+        layout: HeaderLayout,
+        layout_number: int,
+        codecs: tuple[CodecParameters, ...],
+        first_seq: int,
+        first_timestamp: int,
+    ) -> Lane:
+        """A new lane, IDLE; its first packet will have `first_seq` and `first_timestamp`."""
+        if not self._free:
+            self._grow()
+        index = self._free.pop()
+        can_nack = any("nack" in c.rtcp_feedback for c in codecs)
+        lane = Lane(
+            index, peer_index, ssrc, rtx_ssrc, layout, codecs, can_nack, first_seq, first_timestamp
+        )
+        self.lanes[index] = lane
+        for name in self._VECTORS:
+            getattr(self, name)[index] = 0
+        self.state[index] = LaneState.IDLE
+        self.peer[index] = peer_index
+        self.ssrc[index] = ssrc
+        self.layout[index] = layout_number
+        self.target[index] = self.current[index] = -1
+        self.last_seq[index] = first_seq - 1
+        self.last_ts[index] = first_timestamp
+        self.last_ms[index] = -1.0
+        self.generation += 1
+        return lane
+
+    def remove(self, lane: Lane) -> None:
+        """Free a lane; its index may be used again at once."""
+        self.state[lane.index] = LaneState.FREE
+        self.target[lane.index] = self.current[lane.index] = -1
+        self.lanes[lane.index] = None
+        self._free.append(lane.index)
+        self.generation += 1
+
+    def splice(
+        self, lane: Lane, source: Source, first_seq: int, first_ts: int, now_ms: float
+    ) -> Splice | None:
+        """Point a lane at `source` from packet `first_seq` on, its numbers going on unbroken.
+
+        Returns None (and sets NO_CODEC) when the viewer negotiated no codec of the source.
+        """
+        index = lane.index
+        codec = match_codec(source.codec, lane.codecs)
+        self.generation += 1
+        if codec is None:
+            self.state[index] = LaneState.NO_CODEC
+            self.current[index] = source.number
+            return None
+        out_ts = self._next_timestamp(index, source.clock_rate, now_ms)
+        splice = Splice(
+            source=source,
+            first_source_seq=first_seq,
+            seq_offset=int(self.last_seq[index]) + 1 - first_seq,
+            ts_offset=out_ts - first_ts,
+            payload_type=codec.payload_type,
+            rtx_payload_type=codec.rtx_payload_type,
+            fast_start=first_ts,
+            fast_base=out_ts,
+        )
+        lane.splices.append(splice)
+        self.current[index] = source.number
+        self.seq_offset[index] = splice.seq_offset
+        self.ts_offset[index] = splice.ts_offset
+        self.start_seq[index] = first_seq
+        self.payload_type[index] = codec.payload_type
+        return splice
+
+    def _next_timestamp(self, index: int, clock_rate: int, now_ms: float) -> int:
+        """The outgoing timestamp that real time asks for now."""
+        last_ms = float(self.last_ms[index])
+        if last_ms < 0:
+            return int(self.last_ts[index])
+        elapsed = int((now_ms - last_ms) * clock_rate / 1000)
+        return int(self.last_ts[index]) + max(1, elapsed)
+
+    def _grow(self) -> None:
+        old = len(self.lanes)
+        capacity = max(INITIAL_CAPACITY, old * 2)
+        kept = {name: getattr(self, name)[:old] for name in self._VECTORS}
+        self._allocate(capacity)
+        for name, values in kept.items():
+            getattr(self, name)[:old] = values
+        self.lanes.extend([None] * (capacity - old))
+        self._free.extend(range(capacity - 1, old - 1, -1))
+
+
+def match_codec(
+    wanted: CodecParameters, offered: tuple[CodecParameters, ...]
+) -> CodecParameters | None:
+    """The viewer's codec that carries `wanted`, nearest H.264 profile first; None if there is none.
+
+    H.264 needs an equal packetization-mode (RFC 6184 section 8.2.2); profiles that differ are
+    still decoded by every browser, so a different profile is the second choice, not a refusal.
+    """
+    same = [c for c in offered if c.name == wanted.name]
+    if wanted.name != "H264":
+        if wanted.name == "VP9":
+            profile = wanted.fmtp.get("profile-id", "0")
+            same = [c for c in same if c.fmtp.get("profile-id", "0") == profile] or same
+        return same[0] if same else None
+    mode = wanted.fmtp.get("packetization-mode", "0")
+    fitting = [c for c in same if c.fmtp.get("packetization-mode", "0") == mode]
+    if not fitting and mode == "0":
+        fitting = [c for c in same if c.fmtp.get("packetization-mode") == "1"]
+    profile = _profile_class(wanted)
+    return next((c for c in fitting if _profile_class(c) == profile), next(iter(fitting), None))
+
+
+def _profile_class(codec: CodecParameters) -> str:
+    """H.264 profile with the constraint bits that make no difference folded together."""
+    plid = codec.fmtp.get("profile-level-id", "42e01f").lower()
+    return "42" if plid.startswith("42") else plid[:2]

@@ -1,0 +1,138 @@
+"""Answer NACKs from the shared history (RFC 4585 section 6.2.1, RFC 4588).
+
+With RTX the packet travels in the repair stream; without it the very same packet is sent again.
+A repair that is still on its way is not sent twice, and a viewer's repairs may not exceed a share
+of what it is sent: a lossy line must not eat the relay.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relay.core.drops import DropReason
+from relay.core.fanout import TransportSequence, build_packet
+from relay.core.lanes import Lane, LaneTable, Splice
+from relay.core.packet import MediaPacket
+
+MIN_REPEAT_MS = 20.0
+REMEMBERED = 512
+BUDGET_BPS = 1_500_000.0
+BUDGET_BURST_BYTES = 150_000.0
+MAX_SEQS_PER_NACK = 256
+
+
+@dataclass(slots=True)
+class RepairCounters:
+    """nacked: sequence numbers asked for. sent, bytes: repairs sent."""
+
+    nacked: int = 0
+    sent: int = 0
+    bytes: int = 0
+
+
+class Retransmitter:
+    """Repairs of one lane."""
+
+    def __init__(self, lane: Lane, table: LaneTable, transport: TransportSequence) -> None:
+        self._lane = lane
+        self._transport = transport
+        self._table = table
+        self._sent_ms: OrderedDict[int, float] = OrderedDict()
+        self._budget_bytes = BUDGET_BURST_BYTES
+        self._budget_ms: float | None = None
+        self.counters = RepairCounters()
+        self.drops: Counter[DropReason] = Counter()
+
+    def on_nack(self, seqs: Sequence[int], rtt_ms: float, now_ms: float) -> list[bytes]:
+        """Clear RTP packets that answer a NACK for these 16-bit sequence numbers."""
+        self._refill(now_ms)
+        repairs: list[bytes] = []
+        last = int(self._table.last_seq[self._lane.index])
+        for seq16 in seqs[:MAX_SEQS_PER_NACK]:
+            self.counters.nacked += 1
+            output_seq = last - ((last - seq16) & 0xFFFF)
+            repair = self._repair(output_seq, rtt_ms, now_ms)
+            if repair is not None:
+                repairs.append(repair)
+        return repairs
+
+    def _repair(self, output_seq: int, rtt_ms: float, now_ms: float) -> bytes | None:
+        sent_ms = self._sent_ms.get(output_seq)
+        if sent_ms is not None and now_ms - sent_ms < max(MIN_REPEAT_MS, 0.8 * rtt_ms):
+            self.drops[DropReason.NACK_SUPPRESSED] += 1
+            return None
+        splice = self._lane.splice_of(output_seq)
+        packet = (
+            splice.source.history.get(output_seq - splice.seq_offset)
+            if splice is not None
+            else None
+        )
+        if splice is None or packet is None:
+            self.drops[DropReason.NACK_NOT_IN_HISTORY] += 1
+            return None
+        if len(packet.payload) > self._budget_bytes:
+            self.drops[DropReason.RATE_LIMITED] += 1
+            return None
+        wire = self._write(splice, packet, output_seq, now_ms)
+        if wire is None:
+            self.drops[DropReason.NACK_NOT_IN_HISTORY] += 1
+            return None
+        self._note(output_seq, len(wire), now_ms)
+        return wire
+
+    def _write(
+        self, splice: Splice, packet: MediaPacket, output_seq: int, now_ms: float
+    ) -> bytes | None:
+        lane = self._lane
+        if lane.rtx_ssrc is not None and splice.rtx_payload_type is not None:
+            wire, transport_at = build_packet(lane.layout, packet, 0, now_ms)
+            if transport_at:
+                number = self._transport.take_one(lane.peer_index)
+                wire = wire[:transport_at] + number.to_bytes(2, "big") + wire[transport_at + 2 :]
+            split = len(wire) - len(packet.payload)
+            original = (output_seq & 0xFFFF).to_bytes(2, "big")
+            wire = wire[:split] + original + wire[split:]
+            lane.rtx_seq += 1
+            return self._number(
+                wire, splice.rtx_payload_type, lane.rtx_seq, splice, packet, lane.rtx_ssrc
+            )
+        if packet.seq <= splice.fast_last_seq:
+            return None
+        padding = splice.source.paddings[packet.seq & (len(splice.source.paddings) - 1)]
+        wire, transport_at = build_packet(lane.layout, packet, padding, packet.arrival_ms)
+        if transport_at:
+            return None
+        return self._number(wire, splice.payload_type, output_seq, splice, packet, lane.ssrc)
+
+    @staticmethod
+    def _number(
+        wire: bytes, payload_type: int, seq: int, splice: Splice, packet: MediaPacket, ssrc: int
+    ) -> bytes:
+        timestamp = splice.timestamp(packet.timestamp) & 0xFFFFFFFF
+        return b"".join(
+            (
+                wire[:1],
+                bytes((wire[1] | payload_type,)),
+                (seq & 0xFFFF).to_bytes(2, "big"),
+                timestamp.to_bytes(4, "big"),
+                ssrc.to_bytes(4, "big"),
+                wire[12:],
+            )
+        )
+
+    def _note(self, output_seq: int, size: int, now_ms: float) -> None:
+        self._sent_ms[output_seq] = now_ms
+        self._sent_ms.move_to_end(output_seq)
+        if len(self._sent_ms) > REMEMBERED:
+            self._sent_ms.popitem(last=False)
+        self._budget_bytes -= size
+        self.counters.sent += 1
+        self.counters.bytes += size
+
+    def _refill(self, now_ms: float) -> None:
+        if self._budget_ms is not None:
+            gained = (now_ms - self._budget_ms) * BUDGET_BPS / 8000
+            self._budget_bytes = min(BUDGET_BURST_BYTES, self._budget_bytes + gained)
+        self._budget_ms = now_ms

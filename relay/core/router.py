@@ -1,0 +1,234 @@
+"""The forwarding core of one stream: the one class that the shell drives.
+
+Feed it packets, RTCP and the clock; drain what it returns before the next call:
+
+- `on_packets`, `on_viewer_rtcp`, `poll` return batches to send (they share one arena: send each
+  before drawing the next);
+- `take_keyframe_requests` names the sources whose publisher is to be asked for a key frame;
+- `take_sender_reports` returns RTCP for viewers;
+- `next_deadline_ms` says when `poll` must be called at the latest.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from relay.core.arena import PacketArena, SendBatch
+from relay.core.drops import DropReason
+from relay.core.fanout import TransportSequence
+from relay.core.lanes import LaneState
+from relay.core.negotiation import Kind, ViewerNegotiation
+from relay.core.packet import MediaPacket
+from relay.core.rtcp import (
+    FullIntraRequest,
+    Nack,
+    PictureLoss,
+    ReceiverReport,
+    Remb,
+    RtcpError,
+    RtcpPacket,
+    SenderReport,
+    SourceDescription,
+    encode,
+    ntp_from_seconds,
+    parse_compound,
+)
+from relay.core.source import Source
+from relay.core.track import Track
+from relay.core.viewer import Viewer
+
+REPORT_INTERVAL_MS = 1000.0
+FIRST_REPORT_MS = 150.0
+
+
+class StreamRouter:
+    """Sources in, lanes out, for the audio and video of one stream."""
+
+    def __init__(self, arena: PacketArena, rng: random.Random | None = None) -> None:
+        rng = rng or random.Random(random.SystemRandom().getrandbits(64))  # noqa: S311
+        self._arena = arena
+        transport = TransportSequence()
+        self.tracks: dict[Kind, Track] = {
+            "audio": Track("audio", arena, transport, rng),
+            "video": Track("video", arena, transport, rng),
+        }
+        self.viewers: dict[str, Viewer] = {}
+        self.drops: Counter[DropReason] = Counter()
+        self._source_numbers = 0
+
+    # -- sources
+
+    def next_source_number(self) -> int:
+        """A number for a new `Source`."""
+        self._source_numbers += 1
+        return self._source_numbers
+
+    def set_source(self, kind: Kind, source: Source | None) -> None:
+        """Take this track from `source` from its next key frame on."""
+        self.tracks[kind].set_source(source)
+
+    def on_packets(
+        self, source: Source, packets: Sequence[MediaPacket], now_ms: float
+    ) -> Iterator[SendBatch]:
+        """Forward packets of a source to everyone who takes it."""
+        return self.tracks[source.kind].on_packets(source, packets, now_ms)
+
+    # -- viewers
+
+    def add_viewer(self, viewer_id: str, peer_index: int, negotiation: ViewerNegotiation) -> Viewer:
+        """A viewer whose transport is not up yet."""
+        viewer = Viewer(viewer_id, peer_index, negotiation)
+        for media in negotiation.media:
+            if media.ssrcs and media.kind not in viewer.lanes:
+                viewer.lanes[media.kind] = self.tracks[media.kind].add_lane(media, peer_index)
+        self.viewers[viewer_id] = viewer
+        return viewer
+
+    def start_viewer(self, viewer: Viewer, now_ms: float) -> None:
+        """Its transport is up: media may flow."""
+        viewer.started_ms = now_ms
+        viewer.next_report_ms = now_ms + FIRST_REPORT_MS
+        for kind, lane in viewer.lanes.items():
+            self.tracks[kind].start_lane(lane, now_ms)
+
+    def remove_viewer(self, viewer: Viewer) -> None:
+        """Forget a viewer; harmless when it is gone already."""
+        if self.viewers.pop(viewer.id, None) is None:
+            return
+        for kind, lane in viewer.lanes.items():
+            self.drops.update(self.tracks[kind].repairs_of(lane).drops)
+            self.tracks[kind].remove_lane(lane)
+
+    def on_overflow(self, viewer: Viewer) -> None:
+        """Its send queue dropped packets: no picture until the next key frame."""
+        lane = viewer.lanes.get("video")
+        if lane is not None:
+            self.tracks["video"].gate(lane)
+            self.drops[DropReason.SEND_QUEUE_FULL] += 1
+
+    # -- RTCP of viewers
+
+    def on_viewer_rtcp(self, viewer: Viewer, data: bytes, now_ms: float) -> list[SendBatch]:
+        """A compound from a viewer; returns repairs to send (at most one batch)."""
+        try:
+            packets = parse_compound(data)
+        except RtcpError:
+            self.drops[DropReason.MALFORMED_RTCP] += 1
+            return []
+        repairs: list[bytes] = []
+        for packet in packets:
+            repairs += self._on_viewer_packet(viewer, packet, now_ms)
+        return [self._repair_batch(viewer, repairs)] if repairs else []
+
+    def _on_viewer_packet(self, viewer: Viewer, packet: RtcpPacket, now_ms: float) -> list[bytes]:
+        match packet:
+            case ReceiverReport() | SenderReport():
+                viewer.on_report_blocks(packet.reports, self.tracks, now_ms)
+            case Nack():
+                return self._on_nack(viewer, packet, now_ms)
+            case PictureLoss():
+                viewer.report.plis += 1
+                self._on_keyframe_request(viewer, packet.media_ssrc, now_ms)
+            case FullIntraRequest():
+                viewer.report.firs += 1
+                for ssrc, _ in packet.entries:
+                    self._on_keyframe_request(viewer, ssrc, now_ms)
+            case Remb():
+                viewer.report.remb_bps = float(packet.bitrate_bps)
+            case _:
+                pass
+        return []
+
+    def _on_nack(self, viewer: Viewer, nack: Nack, now_ms: float) -> list[bytes]:
+        kind = viewer.kind_of(nack.media_ssrc)
+        if kind is None:
+            self.drops[DropReason.UNKNOWN_SSRC] += 1
+            return []
+        viewer.report.nacks += len(nack.seqs)
+        rtt_ms = viewer.report.rtt_ms or 0.0
+        repairs = self.tracks[kind].repairs_of(viewer.lanes[kind])
+        return repairs.on_nack(nack.seqs, rtt_ms, now_ms)
+
+    def _on_keyframe_request(self, viewer: Viewer, ssrc: int, now_ms: float) -> None:
+        kind = viewer.kind_of(ssrc)
+        if kind == "video":
+            self.tracks["video"].on_keyframe_request(viewer.lanes[kind], now_ms)
+        else:
+            self.drops[DropReason.UNKNOWN_SSRC] += 1
+
+    def _repair_batch(self, viewer: Viewer, repairs: list[bytes]) -> SendBatch:
+        count = min(len(repairs), self._arena.capacity)
+        for i, wire in enumerate(repairs[:count]):
+            self._arena.rows[i, : len(wire)] = np.frombuffer(wire, np.uint8)
+            self._arena.lengths[i] = len(wire)
+        return SendBatch(
+            arena=self._arena,
+            row_count=count,
+            train_peer=np.full(count, viewer.peer_index, np.int32),
+            train_rows=np.ones(count, np.int32),
+        )
+
+    # -- time
+
+    def poll(self, now_ms: float) -> Iterator[SendBatch]:
+        """Join bursts that are due."""
+        return self.tracks["video"].poll(now_ms)
+
+    def next_deadline_ms(self) -> float:
+        """When `poll`, `take_keyframe_requests` or `take_sender_reports` has work."""
+        deadline = self.tracks["video"].next_deadline_ms()
+        source = self.tracks["video"].source
+        if source is not None:
+            deadline = min(deadline, source.keyframes.next_deadline_ms())
+        return min(
+            deadline, min((v.next_report_ms for v in self.viewers.values()), default=float("inf"))
+        )
+
+    def take_keyframe_requests(self, now_ms: float) -> list[Source]:
+        """Sources whose publisher is to be asked for a key frame now."""
+        source = self.tracks["video"].source
+        return [source] if source is not None and source.keyframes.poll(now_ms) else []
+
+    def take_sender_reports(self, now_ms: float, ntp_seconds: float) -> list[tuple[Viewer, bytes]]:
+        """Compounds (SR, SDES of each track) for the viewers whose turn it is.
+
+        ntp_seconds: our wall clock now, seconds since 1900.
+        """
+        due = [v for v in self.viewers.values() if v.next_report_ms <= now_ms]
+        if not due:
+            return []
+        ntp = ntp_from_seconds(ntp_seconds)
+        reports: list[tuple[Viewer, bytes]] = []
+        for viewer in due:
+            viewer.next_report_ms = now_ms + REPORT_INTERVAL_MS
+            compound = self._sender_reports_of(viewer, ntp, now_ms)
+            if compound:
+                viewer.note_sent_report(ntp, now_ms)
+                reports.append((viewer, encode(compound)))
+        return reports
+
+    def _sender_reports_of(self, viewer: Viewer, ntp: int, now_ms: float) -> list[RtcpPacket]:
+        compound: list[RtcpPacket] = []
+        for kind, lane in viewer.lanes.items():
+            track = self.tracks[kind]
+            splice = lane.current
+            if splice is None or track.state_of(lane) != LaneState.LIVE:
+                continue
+            timestamp = splice.source.timestamp_at(now_ms)
+            if timestamp is None or not splice.source.alive(now_ms):
+                continue
+            compound.append(
+                SenderReport(
+                    ssrc=lane.ssrc,
+                    ntp_timestamp=ntp,
+                    rtp_timestamp=(timestamp + splice.ts_offset) & 0xFFFFFFFF,
+                    packet_count=int(track.table.packets[lane.index]) & 0xFFFFFFFF,
+                    octet_count=int(track.table.octets[lane.index]) & 0xFFFFFFFF,
+                )
+            )
+            compound.append(SourceDescription.of_cname(lane.ssrc, "wardcast"))
+        return compound

@@ -1,0 +1,133 @@
+"""One incoming RTP stream as the forwarding core holds it: its history and its key frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from relay.core.history import CAPACITY_PACKETS, PacketHistory
+from relay.core.keyframes import KeyframeRequester
+from relay.core.negotiation import CodecParameters, Kind
+from relay.core.packet import MediaPacket
+
+RATE_WINDOW_MS = 1000.0
+ALIVE_MS = 2000.0
+CLOCK_WINDOW = 64
+"""Sender reports over which the least delayed one is looked for: half a minute of two tracks."""
+
+
+@dataclass(frozen=True)
+class SenderReportPoint:
+    """Where a source's clock stood (RFC 3550 section 6.4.1).
+
+    ntp_seconds: the sender's wall clock, seconds since 1900.
+    rtp_timestamp: extended timestamp at that instant, in clock-rate ticks.
+    received_ms: monotonic milliseconds at which we read the report.
+    """
+
+    ntp_seconds: float
+    rtp_timestamp: int
+    received_ms: float
+
+
+class PublisherClock:
+    """A publisher's wall clock in our monotonic milliseconds, shared by all its sources.
+
+    The least delayed of the recent sender reports tells the offset, so that audio and video keep
+    their distance to the microsecond whatever delay each report had on the way.
+    """
+
+    def __init__(self) -> None:
+        self._offsets: deque[float] = deque(maxlen=CLOCK_WINDOW)
+
+    def observe(self, point: SenderReportPoint) -> None:
+        """Take one sender report."""
+        self._offsets.append(point.received_ms - point.ntp_seconds * 1000.0)
+
+    def local_ms(self, ntp_seconds: float) -> float:
+        """Monotonic milliseconds of an instant of the publisher's clock."""
+        return ntp_seconds * 1000.0 + min(self._offsets)
+
+
+class Source:
+    """A layer of a track: history, key-frame requests, the sender's clock.
+
+    number: unique within a router, never reused. can_request_keyframe: the sender negotiated
+    PLI or FIR; without it the kept group of pictures is all a joiner can get.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        kind: Kind,
+        codec: CodecParameters,
+        *,
+        can_request_keyframe: bool,
+        rid: str | None = None,
+        clock: PublisherClock | None = None,
+    ) -> None:
+        self.number = number
+        self.kind: Kind = kind
+        self.codec = codec
+        self.rid = rid
+        self.can_request_keyframe = can_request_keyframe
+        self.history = PacketHistory()
+        self.keyframes = KeyframeRequester()
+        self.clock = clock or PublisherClock()
+        self.sender_report: SenderReportPoint | None = None
+        self.bitrate_bps = 0.0
+        self.keyframe_bytes = 0.0
+        self._keyframe_timestamp: int | None = None
+        self._window_ms: float | None = None
+        self._window_bytes = 0
+        self.paddings = bytearray(CAPACITY_PACKETS)
+        """RTP padding of each packet kept, by history slot, so that a resend is identical."""
+
+    @property
+    def clock_rate(self) -> int:
+        """Ticks of the RTP timestamp in a second."""
+        return self.codec.clock_rate
+
+    def append(self, packet: MediaPacket) -> bool:
+        """Keep a packet and what it tells of the bitrate; False for one already kept or too old."""
+        if not self.history.append(packet):
+            return False
+        size = len(packet.payload)
+        self._measure(size, packet.arrival_ms)
+        if packet.keyframe:
+            self.keyframes.on_keyframe(self.keyframe_bytes, self.bitrate_bps, packet.arrival_ms)
+            self._keyframe_timestamp, self.keyframe_bytes = packet.timestamp, 0.0
+        if packet.timestamp == self._keyframe_timestamp:
+            self.keyframe_bytes += size
+        return True
+
+    def alive(self, now_ms: float) -> bool:
+        """A packet came within the last ALIVE_MS."""
+        head = self.history.head
+        return head is not None and now_ms - head.arrival_ms <= ALIVE_MS
+
+    def _measure(self, size: int, now_ms: float) -> None:
+        self._window_bytes += size
+        if self._window_ms is None:
+            self._window_ms = now_ms
+        span_ms = now_ms - self._window_ms
+        if span_ms >= RATE_WINDOW_MS:
+            self.bitrate_bps = self._window_bytes * 8000 / span_ms
+            self._window_ms, self._window_bytes = now_ms, 0
+
+    def on_sender_report(self, point: SenderReportPoint) -> None:
+        """The publisher said where its clock stands."""
+        if point.ntp_seconds > 0:
+            self.sender_report = point
+            self.clock.observe(point)
+
+    def timestamp_at(self, now_ms: float) -> int | None:
+        """Extended RTP timestamp of the source at `now_ms`; None before its first packet."""
+        if self.sender_report is not None:
+            then_ms = self.clock.local_ms(self.sender_report.ntp_seconds)
+            elapsed_ms = now_ms - then_ms
+            return self.sender_report.rtp_timestamp + int(elapsed_ms * self.clock_rate / 1000)
+        head = self.history.head
+        if head is None:
+            return None
+        return head.timestamp + int((now_ms - head.arrival_ms) * self.clock_rate / 1000)
