@@ -5,7 +5,7 @@ Feed it packets, RTCP and the clock; drain what it returns before the next call:
 - `on_packets`, `on_viewer_rtcp`, `poll` return batches to send (they share one arena: send each
   before drawing the next);
 - `take_keyframe_requests` names the sources whose publisher is to be asked for a key frame;
-- `take_sender_reports` returns RTCP for viewers;
+- `take_sender_reports` returns RTCP for viewers, to be called some ten times a second;
 - `next_deadline_ms` says when `poll` must be called at the latest.
 """
 
@@ -58,6 +58,8 @@ class StreamRouter:
         }
         self.viewers: dict[str, Viewer] = {}
         self.drops: Counter[DropReason] = Counter()
+        self.nacked = 0
+        self.repairs_sent = 0
         self._source_numbers = 0
 
     # -- sources
@@ -102,6 +104,23 @@ class StreamRouter:
         for kind, lane in viewer.lanes.items():
             self.drops.update(self.tracks[kind].repairs_of(lane).drops)
             self.tracks[kind].remove_lane(lane)
+
+    def sent_of(self, viewer: Viewer) -> tuple[int, int]:
+        """(packets, payload bytes) sent to a viewer so far, repairs left out."""
+        packets = octets = 0
+        for kind, lane in viewer.lanes.items():
+            table = self.tracks[kind].table
+            packets += int(table.packets[lane.index])
+            octets += int(table.octets[lane.index])
+        return packets, octets
+
+    def all_drops(self) -> Counter[DropReason]:
+        """Drops of the stream, those of its viewers' repairs included."""
+        drops = self.drops.copy()
+        for viewer in self.viewers.values():
+            for kind, lane in viewer.lanes.items():
+                drops.update(self.tracks[kind].repairs_of(lane).drops)
+        return drops
 
     def on_overflow(self, viewer: Viewer) -> None:
         """Its send queue dropped packets: no picture until the next key frame."""
@@ -150,8 +169,11 @@ class StreamRouter:
             return []
         viewer.report.nacks += len(nack.seqs)
         rtt_ms = viewer.report.rtt_ms or 0.0
-        repairs = self.tracks[kind].repairs_of(viewer.lanes[kind])
-        return repairs.on_nack(nack.seqs, rtt_ms, now_ms)
+        repairer = self.tracks[kind].repairs_of(viewer.lanes[kind])
+        repairs = repairer.on_nack(nack.seqs, rtt_ms, now_ms)
+        self.nacked += len(nack.seqs)
+        self.repairs_sent += len(repairs)
+        return repairs
 
     def _on_keyframe_request(self, viewer: Viewer, ssrc: int, now_ms: float) -> None:
         kind = viewer.kind_of(ssrc)
@@ -179,14 +201,12 @@ class StreamRouter:
         return self.tracks["video"].poll(now_ms)
 
     def next_deadline_ms(self) -> float:
-        """When `poll`, `take_keyframe_requests` or `take_sender_reports` has work."""
-        deadline = self.tracks["video"].next_deadline_ms()
-        source = self.tracks["video"].source
-        if source is not None:
-            deadline = min(deadline, source.keyframes.next_deadline_ms())
-        return min(
-            deadline, min((v.next_report_ms for v in self.viewers.values()), default=float("inf"))
-        )
+        """When `poll` or `take_keyframe_requests` has work; infinity when neither has."""
+        video = self.tracks["video"]
+        deadline = video.next_deadline_ms()
+        if video.source is not None:
+            deadline = min(deadline, video.source.keyframes.next_deadline_ms())
+        return deadline
 
     def take_keyframe_requests(self, now_ms: float) -> list[Source]:
         """Sources whose publisher is to be asked for a key frame now."""

@@ -15,6 +15,7 @@ from relay.core.arena import PacketArena, SendBatch
 from relay.core.fanout import FanOut, TransportSequence
 from relay.core.header_layout import HeaderLayout
 from relay.core.join import BURST_BPS, JoinBurst, plan_join
+from relay.core.keyframes import KeyframeCounters
 from relay.core.lanes import Lane, LaneState, LaneTable
 from relay.core.negotiation import Kind, MediaNegotiation
 from relay.core.packet import MediaPacket
@@ -34,6 +35,7 @@ class Track:
         self.table = LaneTable()
         self.source: Source | None = None
         self.switches = 0
+        self.keyframe_counters = KeyframeCounters()
         self._layouts: list[HeaderLayout] = []
         self._fanout = FanOut(arena, self.table, self._layouts, transport)
         self._transport = transport
@@ -103,6 +105,8 @@ class Track:
     def set_source(self, source: Source | None) -> None:
         """Lanes go over to `source` at its next key frame (audio: next packet)."""
         self.source = source
+        if source is not None:
+            source.keyframes.counters = self.keyframe_counters
         self.table.target[self.table.state > LaneState.IDLE] = (
             -1 if source is None else source.number
         )

@@ -1,0 +1,228 @@
+"""The media node: one port, its streams and sessions. Composition root of a media process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+
+from relay.core.arena import PacketArena
+from relay.node.config import MediaNodeConfig
+from relay.node.loop_lag import LoopLag
+from relay.node.publisher import Publisher
+from relay.node.session import IceCredentials
+from relay.node.snapshot import NodeSnapshot, snapshot_of
+from relay.node.stream import Stream
+from relay.node.viewer import ViewerSession
+from relay.signalling.answer_publisher import answer_publisher
+from relay.signalling.answer_viewer import answer_viewer
+from relay.signalling.events import EventHub
+from relay.signalling.node_protocol import Accepted, Grant, Refused
+from relay.signalling.offer import LocalTransport, Offer
+from relay.transport.port import MediaPort
+
+ARENA_ROWS = 2048
+SLOW_TICK_MS = 100.0
+MIN_TICK_MS = 1.0
+MAX_PENDING_PUBLISHERS = 4
+
+log = logging.getLogger(__name__)
+
+
+class MediaNode:
+    """Implements `relay.signalling.node_protocol.SignallingNode` over one `MediaPort`."""
+
+    def __init__(self, config: MediaNodeConfig, port: MediaPort, events: EventHub) -> None:
+        self.config = config
+        self.port = port
+        self.events = events
+        self.lag = LoopLag()
+        self.refusals: Counter[str] = Counter()
+        arena = PacketArena(ARENA_ROWS)
+        self.streams = {n: Stream(n, port, arena, events, self.wake) for n in config.streams}
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = float("inf")
+        self._slow_due_ms = port.now_ms() + SLOW_TICK_MS
+        self._closing = False
+        self.wake()
+
+    @classmethod
+    async def open(cls, config: MediaNodeConfig, events: EventHub) -> MediaNode:
+        """Bind the port and start. Raises OSError when the port cannot be bound."""
+        port = await MediaPort.open(
+            port=config.media_port,
+            addresses=config.addresses or None,
+            announced=config.announced,
+            consent_timeout_ms=config.consent_timeout_ms,
+        )
+        return cls(config, port, events)
+
+    # -- SignallingNode
+
+    async def publish(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
+        """WHIP POST. Raises Refused: 404 no such stream, 409 the sitting publisher is alive,
+        422 the offer cannot be served."""
+        target = self._stream(stream)
+        now_ms = self.port.now_ms()
+        self._check_slot(target, grant, now_ms)
+        credentials = IceCredentials()
+        answer, negotiation, role = answer_publisher(
+            offer, self._local_transport(credentials), self.config.publisher_policy
+        )
+        publisher = Publisher(
+            stream,
+            grant,
+            self.port,
+            credentials,
+            negotiation,
+            now_ms=now_ms,
+            local_ssrc=secrets.randbits(31) + 1,
+            video_budget_bps=self.config.video_budget_bps,
+            callbacks=target.publisher_callbacks,
+            next_source_number=target.router.next_source_number,
+        )
+        publisher.attach(offer, role, publisher)
+        while len(target.pending) >= MAX_PENDING_PUBLISHERS:
+            await target.pending[0].close()
+        target.pending.append(publisher)
+        return self._opened(publisher, answer)
+
+    async def view(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
+        """WHEP POST. Raises Refused: 404 no such stream, 409 nothing on air, 422 no common
+        codec, 429 too many of one commune, 503 the node is full."""
+        target = self._stream(stream)
+        on_air = target.codecs_on_air()
+        if not on_air:
+            raise self._refuse("not_on_air", 409, "Nothing is on the air on this stream yet.")
+        self._check_room(target, grant)
+        credentials = IceCredentials()
+        answer, negotiation, role = answer_viewer(
+            offer, self._local_transport(credentials), on_air, _random_ssrc
+        )
+        viewer = ViewerSession(
+            stream,
+            grant,
+            self.port,
+            credentials,
+            negotiation,
+            now_ms=self.port.now_ms(),
+            callbacks=target.viewer_callbacks,
+        )
+        viewer.attach(offer, role, viewer)
+        target.add_viewer(viewer)
+        return self._opened(viewer, answer)
+
+    def session(self, session_id: str) -> Publisher | ViewerSession | None:
+        """A live session by its id."""
+        for stream in self.streams.values():
+            found = stream.session(session_id)
+            if found is not None:
+                return found
+        return None
+
+    def snapshot(self) -> NodeSnapshot:
+        """Everything an operator can see of this node."""
+        return snapshot_of(self)
+
+    # -- admission
+
+    def _stream(self, name: str) -> Stream:
+        if self._closing:
+            raise self._refuse("closing", 503, "This server is shutting down.")
+        stream = self.streams.get(name)
+        if stream is None:
+            raise self._refuse("no_such_stream", 404, "There is no stream of this name.", None)
+        return stream
+
+    def _check_slot(self, stream: Stream, grant: Grant, now_ms: float) -> None:
+        sitting = stream.sitting(now_ms, self.config.takeover_ms)
+        if sitting is not None and sitting.subject != grant.subject:
+            raise self._refuse(
+                "publisher_alive",
+                409,
+                "Another publisher is live on this stream. It can be replaced once it has sent "
+                f"nothing for {self.config.takeover_ms / 1000:g} s.",
+            )
+
+    def _check_room(self, stream: Stream, grant: Grant) -> None:
+        viewers = [v for s in self.streams.values() for v in s.viewers.values()]
+        if len(viewers) >= self.config.max_viewers:
+            raise self._refuse("node_full", 503, "This server has all the viewers it can carry.")
+        mine = sum(1 for v in viewers if v.subject == grant.subject)
+        if mine >= self.config.max_viewers_per_commune:
+            raise self._refuse(
+                "commune_full",
+                429,
+                f"This commune already has {mine} viewers, the most it may have at once.",
+            )
+
+    def _refuse(
+        self, reason: str, status: int, detail: str, retry_after_s: int | None = -1
+    ) -> Refused:
+        self.refusals[reason] += 1
+        return Refused(status, detail, self.config.retry_after_s if retry_after_s == -1 else None)
+
+    def _local_transport(self, credentials: IceCredentials) -> LocalTransport:
+        return LocalTransport(
+            ice_ufrag=credentials.ufrag,
+            ice_pwd=credentials.pwd,
+            fingerprint=self.port.fingerprint,
+            candidates=self.port.candidates,
+        )
+
+    def _opened(self, session: Publisher | ViewerSession, answer: str) -> Accepted:
+        log.info(
+            "%s opened",
+            session.kind,
+            extra={
+                "stream": session.stream,
+                "session": session.id[:8],
+                "subject": session.subject,
+            },
+        )
+        self.wake()
+        return Accepted(session.id, session.etag, answer)
+
+    # -- time
+
+    def wake(self) -> None:
+        """Something happened that may be due before the timer fires."""
+        if self._closing:
+            return
+        deadline_ms = self._slow_due_ms
+        for stream in self.streams.values():
+            deadline_ms = min(deadline_ms, stream.next_deadline_ms())
+        if self._timer is not None:
+            if deadline_ms >= self._timer_ms - MIN_TICK_MS:
+                return
+            self._timer.cancel()
+        self._timer_ms = deadline_ms
+        delay_ms = max(MIN_TICK_MS, deadline_ms - self.port.now_ms())
+        self._timer = self._loop.call_later(delay_ms / 1000, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        now_ms = self.port.now_ms()
+        for stream in self.streams.values():
+            stream.poll(now_ms)
+        if now_ms >= self._slow_due_ms:
+            self.lag.observe(now_ms - self._slow_due_ms)
+            self._slow_due_ms = now_ms + SLOW_TICK_MS
+            for stream in self.streams.values():
+                stream.poll_slowly(now_ms)
+        self.wake()
+
+    async def close(self) -> None:
+        """End every session (viewers see DTLS close_notify at once) and free the port."""
+        self._closing = True
+        if self._timer is not None:
+            self._timer.cancel()
+        for stream in self.streams.values():
+            stream.close()
+        await self.port.close()
+
+
+def _random_ssrc() -> int:
+    return secrets.randbits(32) or 1

@@ -1,0 +1,210 @@
+"""What can be seen of a media node at one moment: plain values for pages, metrics and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from relay.core.lanes import LaneState
+from relay.core.lint import Finding
+from relay.core.negotiation import Kind
+from relay.core.source import Source
+from relay.core.viewer import TrackReport
+
+if TYPE_CHECKING:
+    from relay.node.media_node import MediaNode
+    from relay.node.publisher import Publisher
+    from relay.node.stream import Stream
+    from relay.node.viewer import ViewerSession
+
+
+@dataclass(frozen=True)
+class ViewerSnapshot:
+    """One viewer. *_ms: milliseconds; loss_ratio 0 … 1 as the viewer last reported it."""
+
+    id: str
+    stream: str
+    commune: str
+    connected: bool
+    age_ms: float
+    bitrate_bps: float
+    packets_sent: int
+    bytes_sent: int
+    video_state: str
+    video_loss_ratio: float
+    audio_loss_ratio: float
+    packets_lost: int
+    jitter_ms: float
+    rtt_ms: float | None
+    remb_bps: float | None
+    nacks: int
+    plis: int
+    repairs_sent: int
+    srtp_profile: str | None
+
+
+@dataclass(frozen=True)
+class SourceSnapshot:
+    """One incoming RTP stream of a publisher."""
+
+    kind: Kind
+    codec: str
+    rid: str | None
+    ssrc: int
+    bitrate_bps: float
+    fps: float
+    packets: int
+    lost: int
+    jitter_ms: float
+    keyframes: int
+    nacks_sent: int
+    keyframe_age_ms: float | None
+
+
+@dataclass(frozen=True)
+class PublisherSnapshot:
+    """One publisher. silent_ms: since its last packet."""
+
+    id: str
+    subject: str
+    on_air: bool
+    connected: bool
+    age_ms: float
+    silent_ms: float
+    rtt_ms: float | None
+    sources: tuple[SourceSnapshot, ...]
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class StreamSnapshot:
+    """One stream."""
+
+    name: str
+    state: str
+    state_age_ms: float | None
+    publishers: tuple[PublisherSnapshot, ...]
+    viewers: tuple[ViewerSnapshot, ...]
+    publisher_changes: int
+    nacked: int
+    repairs_sent: int
+    keyframes_asked: int
+    keyframes_sent: int
+    keyframes_suppressed: int
+    keyframes_cache_served: int
+    join_p95_ms: float | None
+
+
+@dataclass(frozen=True)
+class NodeSnapshot:
+    """The node. lag: of the event loop over the last minute."""
+
+    streams: tuple[StreamSnapshot, ...]
+    lag_median_ms: float
+    lag_worst_ms: float
+    media_port: int
+
+
+def snapshot_of(node: MediaNode) -> NodeSnapshot:
+    """Look at a node."""
+    now_ms = node.port.now_ms()
+    median, worst = node.lag.recent()
+    return NodeSnapshot(
+        streams=tuple(_stream(s, now_ms) for s in node.streams.values()),
+        lag_median_ms=median,
+        lag_worst_ms=worst,
+        media_port=node.port.port,
+    )
+
+
+def _stream(stream: Stream, now_ms: float) -> StreamSnapshot:
+    counters = stream.router.tracks["video"].keyframe_counters
+    since_ms = stream.on_air.since_ms
+    return StreamSnapshot(
+        name=stream.name,
+        state=stream.on_air.state.value,
+        state_age_ms=None if since_ms is None else now_ms - since_ms,
+        publishers=tuple(_publisher(p, p is stream.publisher, now_ms) for p in stream.publishers()),
+        viewers=tuple(_viewer(stream, v, now_ms) for v in stream.viewers.values()),
+        publisher_changes=stream.publisher_changes,
+        nacked=stream.router.nacked,
+        repairs_sent=stream.router.repairs_sent,
+        keyframes_asked=counters.asked,
+        keyframes_sent=counters.sent,
+        keyframes_suppressed=counters.suppressed,
+        keyframes_cache_served=counters.cache_served,
+        join_p95_ms=stream.join_ms.recent_p95_ms(),
+    )
+
+
+def _publisher(publisher: Publisher, on_air: bool, now_ms: float) -> PublisherSnapshot:
+    sources = []
+    for ingest in publisher.ingest.sources:
+        source = publisher.sources.get(ingest)
+        stats = ingest.stats
+        sources.append(
+            SourceSnapshot(
+                kind=ingest.kind,
+                codec=ingest.codec.name,
+                rid=ingest.rid,
+                ssrc=ingest.ssrc,
+                bitrate_bps=stats.bitrate_bps,
+                fps=stats.fps,
+                packets=stats.packets,
+                lost=stats.lost,
+                jitter_ms=stats.jitter_ms,
+                keyframes=stats.keyframes,
+                nacks_sent=stats.nacks_sent,
+                keyframe_age_ms=_keyframe_age(source, now_ms),
+            )
+        )
+    return PublisherSnapshot(
+        id=publisher.id,
+        subject=publisher.subject,
+        on_air=on_air,
+        connected=publisher.connected_ms is not None,
+        age_ms=now_ms - publisher.created_ms,
+        silent_ms=now_ms - max(publisher.ingest.last_packet_ms, publisher.created_ms),
+        rtt_ms=publisher.ingest.rtt_ms,
+        sources=tuple(sources),
+        findings=tuple(publisher.findings),
+    )
+
+
+def _keyframe_age(source: Source | None, now_ms: float) -> float | None:
+    keyframe = source.history.keyframe if source is not None and source.kind == "video" else None
+    return None if keyframe is None else now_ms - keyframe.arrival_ms
+
+
+def _viewer(stream: Stream, viewer: ViewerSession, now_ms: float) -> ViewerSnapshot:
+    lanes = viewer.lanes
+    reports = lanes.report.tracks if lanes else {}
+    video, audio = reports.get("video", TrackReport()), reports.get("audio", TrackReport())
+    video_lane = lanes.lanes.get("video") if lanes else None
+    tracks = stream.router.tracks
+    state = tracks["video"].state_of(video_lane) if video_lane else LaneState.IDLE
+    repairs = sum(
+        tracks[kind].repairs_of(lane).counters.sent
+        for kind, lane in (lanes.lanes.items() if lanes else ())
+    )
+    return ViewerSnapshot(
+        id=viewer.id,
+        stream=viewer.stream,
+        commune=viewer.commune,
+        connected=viewer.connected_ms is not None,
+        age_ms=now_ms - viewer.created_ms,
+        bitrate_bps=viewer.bitrate_bps,
+        packets_sent=viewer.packets_sent,
+        bytes_sent=viewer.bytes_sent,
+        video_state=state.name.lower(),
+        video_loss_ratio=video.loss_ratio,
+        audio_loss_ratio=audio.loss_ratio,
+        packets_lost=video.packets_lost + audio.packets_lost,
+        jitter_ms=max(video.jitter_ms, audio.jitter_ms),
+        rtt_ms=lanes.report.rtt_ms if lanes else None,
+        remb_bps=lanes.report.remb_bps if lanes else None,
+        nacks=lanes.report.nacks if lanes else 0,
+        plis=lanes.report.plis if lanes else 0,
+        repairs_sent=repairs,
+        srtp_profile=viewer.peer.srtp_profile,
+    )

@@ -1,0 +1,258 @@
+"""One stream: who publishes it, who views it, and the router between them.
+
+Publishers take turns by one rule: the newest one whose media has begun to arrive is on the air;
+the one before goes on until the newcomer's first key frame, so that no viewer sees a gap.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from relay.core.arena import PacketArena, SendBatch
+from relay.core.drops import DropReason
+from relay.core.negotiation import CodecParameters
+from relay.core.router import StreamRouter
+from relay.core.source import Source
+from relay.node.join_times import JoinTimes
+from relay.node.on_air import AirState, OnAir
+from relay.node.publisher import Publisher, PublisherCallbacks, SourceRun
+from relay.node.viewer import ViewerCallbacks, ViewerSession
+from relay.signalling.events import EventHub
+from relay.transport.peer import CloseReason
+from relay.transport.port import MediaPort
+
+NTP_EPOCH_OFFSET_S = 2_208_988_800
+RATE_INTERVAL_MS = 1000.0
+RETIRE_MS = 3000.0
+"""A replaced publisher is let go after this even if the newcomer has sent no key frame."""
+
+log = logging.getLogger(__name__)
+
+
+class Stream:
+    """Publishers in, viewers out."""
+
+    def __init__(
+        self,
+        name: str,
+        port: MediaPort,
+        arena: PacketArena,
+        events: EventHub,
+        wake: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self._wake = wake
+        self.router = StreamRouter(arena)
+        self.on_air = OnAir()
+        self.publisher: Publisher | None = None
+        self.pending: list[Publisher] = []
+        self.retiring: dict[str, tuple[Publisher, float]] = {}
+        self.viewers: dict[str, ViewerSession] = {}
+        self.publisher_changes = 0
+        self.join_ms = JoinTimes()
+        self._rates_ms = 0.0
+        self._past_drops: Counter[DropReason] = Counter()
+        self._port = port
+        self._events = events
+        self.publisher_callbacks = PublisherCallbacks(self._on_media, self._on_publisher_closed)
+        self.viewer_callbacks = ViewerCallbacks(
+            self._on_viewer_connected,
+            self._on_viewer_rtcp,
+            self._on_viewer_overflow,
+            self._on_viewer_closed,
+        )
+
+    # -- publishers
+
+    def sitting(self, now_ms: float, silence_ms: float) -> Publisher | None:
+        """The publisher that holds the slot: on the air, or coming up, and alive."""
+        for publisher in (self.publisher, *reversed(self.pending)):
+            if publisher is not None and publisher.alive(now_ms, silence_ms):
+                return publisher
+        return None
+
+    def codecs_on_air(self) -> list[CodecParameters]:
+        """What a viewer that joins now must be able to take; empty when nothing is on the air."""
+        if self.on_air.state != AirState.ON_AIR or self.publisher is None:
+            return []
+        return self.publisher.codecs()
+
+    def _on_media(self, publisher: Publisher, runs: list[SourceRun], now_ms: float) -> None:
+        if publisher is not self.publisher and publisher.id not in self.retiring:
+            self._promote(publisher, now_ms)
+        for source, packets in runs:
+            track = self.router.tracks[source.kind]
+            if publisher is self.publisher and track.source is not source:
+                self._take_source(source)
+            self._send(self.router.on_packets(source, packets, now_ms))
+            if publisher is self.publisher and any(p.keyframe for p in packets):
+                self._retire_now()
+        if publisher is self.publisher:
+            self._tell(self.on_air.media(now_ms))
+        self._wake()
+
+    def _promote(self, publisher: Publisher, now_ms: float) -> None:
+        if publisher in self.pending:
+            self.pending.remove(publisher)
+        before, self.publisher = self.publisher, publisher
+        self.publisher_changes += 1
+        log.info(
+            "publisher on air",
+            extra={"stream": self.name, "session": publisher.id[:8], "subject": publisher.subject},
+        )
+        if before is not None and before.closed_reason is None:
+            self.retiring[before.id] = (before, now_ms + RETIRE_MS)
+
+    def _take_source(self, source: Source) -> None:
+        """Splice the track over; with several layers the richest one is taken."""
+        track = self.router.tracks[source.kind]
+        current = track.source
+        siblings = self.publisher.sources.values() if self.publisher else ()
+        if (
+            current is not None
+            and current in siblings
+            and current.alive(self._port.now_ms())
+            and source.rid is not None
+            and source.bitrate_bps <= current.bitrate_bps
+        ):
+            return
+        self.router.set_source(source.kind, source)
+
+    def _retire_now(self) -> None:
+        for publisher, _ in list(self.retiring.values()):
+            publisher.peer.close(CloseReason.REPLACED)
+
+    def _on_publisher_closed(self, publisher: Publisher, reason: CloseReason) -> None:
+        self.retiring.pop(publisher.id, None)
+        self._past_drops.update(publisher.ingest.drops)
+        if publisher in self.pending:
+            self.pending.remove(publisher)
+        if publisher is self.publisher:
+            self.publisher = None
+            log.info(
+                "publisher left",
+                extra={"stream": self.name, "session": publisher.id[:8], "reason": str(reason)},
+            )
+            self._tell(self.on_air.publisher_left(self._port.now_ms()))
+
+    def session(self, session_id: str) -> Publisher | ViewerSession | None:
+        """A live session by its id."""
+        viewer = self.viewers.get(session_id)
+        if viewer is not None:
+            return viewer
+        return next((p for p in self.publishers() if p.id == session_id), None)
+
+    def publishers(self) -> list[Publisher]:
+        """On the air, coming up and going."""
+        on_air = [self.publisher] if self.publisher is not None else []
+        return [*on_air, *self.pending, *(p for p, _ in self.retiring.values())]
+
+    def ingest_drops(self) -> Counter[DropReason]:
+        """Packets of publishers that were dropped, since the start."""
+        drops = self._past_drops.copy()
+        for publisher in self.publishers():
+            drops.update(publisher.ingest.drops)
+        return drops
+
+    # -- viewers
+
+    def add_viewer(self, viewer: ViewerSession) -> None:
+        """A viewer whose answer is being made."""
+        viewer.lanes = self.router.add_viewer(viewer.id, viewer.peer.index, viewer.negotiation)
+        self.viewers[viewer.id] = viewer
+
+    def _on_viewer_connected(self, viewer: ViewerSession) -> None:
+        if viewer.lanes is None:
+            return
+        now_ms = self._port.now_ms()
+        self.router.start_viewer(viewer.lanes, now_ms)
+        self._send(self.router.poll(now_ms))
+        self.ask_for_keyframes(now_ms)
+        self.join_ms.observe(now_ms - viewer.created_ms)
+        self._tell_viewer_count()
+        self._wake()
+
+    def _on_viewer_rtcp(self, viewer: ViewerSession, data: bytes, now_ms: float) -> None:
+        if viewer.lanes is not None:
+            self._send(self.router.on_viewer_rtcp(viewer.lanes, data, now_ms))
+            self.ask_for_keyframes(now_ms)
+            self._wake()
+
+    def _on_viewer_overflow(self, viewer: ViewerSession) -> None:
+        if viewer.lanes is not None:
+            self.router.on_overflow(viewer.lanes)
+
+    def _on_viewer_closed(self, viewer: ViewerSession, reason: CloseReason) -> None:
+        if viewer.lanes is not None:
+            self.router.remove_viewer(viewer.lanes)
+        self.viewers.pop(viewer.id, None)
+        self._tell_viewer_count()
+
+    # -- time
+
+    def poll(self, now_ms: float) -> None:
+        """What is due within milliseconds: join bursts, key-frame requests, NACKs upstream."""
+        self._send(self.router.poll(now_ms))
+        self.ask_for_keyframes(now_ms)
+        if self.publisher is not None:
+            self.publisher.flush_rtcp(now_ms)
+
+    def poll_slowly(self, now_ms: float) -> None:
+        """Some ten times a second: reports, silence, linter."""
+        self._tell(self.on_air.poll(now_ms))
+        for publisher in self.publishers():
+            publisher.poll(now_ms)
+        for publisher, deadline_ms in list(self.retiring.values()):
+            if now_ms >= deadline_ms:
+                publisher.peer.close(CloseReason.REPLACED)
+        self._measure_rates(now_ms)
+        ntp_seconds = time.time() + NTP_EPOCH_OFFSET_S
+        for lanes, compound in self.router.take_sender_reports(now_ms, ntp_seconds):
+            viewer = self.viewers.get(lanes.id)
+            if viewer is not None:
+                viewer.peer.send_rtcp(compound)
+
+    def _measure_rates(self, now_ms: float) -> None:
+        if now_ms - self._rates_ms < RATE_INTERVAL_MS:
+            return
+        for viewer in self.viewers.values():
+            if viewer.lanes is not None:
+                viewer.measure(self.router.sent_of(viewer.lanes), now_ms)
+        self._rates_ms = now_ms
+
+    def next_deadline_ms(self) -> float:
+        """When `poll` has work."""
+        deadline = self.router.next_deadline_ms()
+        if self.publisher is not None:
+            deadline = min(deadline, self.publisher.ingest.next_deadline_ms())
+        return deadline
+
+    def ask_for_keyframes(self, now_ms: float) -> None:
+        """Pass on key-frame requests that are allowed now."""
+        if self.publisher is None:
+            return
+        for source in self.router.take_keyframe_requests(now_ms):
+            self.publisher.request_keyframe(source, now_ms)
+
+    def close(self) -> None:
+        """End every session."""
+        for publisher in self.publishers():
+            publisher.peer.close(CloseReason.SHUTDOWN)
+        for viewer in list(self.viewers.values()):
+            viewer.peer.close(CloseReason.SHUTDOWN)
+
+    def _send(self, batches: Iterable[SendBatch]) -> None:
+        for batch in batches:
+            self._port.send_batch(batch)
+
+    def _tell(self, event: str | None) -> None:
+        if event is not None:
+            log.info("stream %s", event, extra={"stream": self.name})
+            self._events.stream_event(self.name, event, {})
+
+    def _tell_viewer_count(self) -> None:
+        count = sum(1 for v in self.viewers.values() if v.connected_ms is not None)
+        self._events.stream_event(self.name, "viewercount", {"viewercount": count})
