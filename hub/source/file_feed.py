@@ -12,11 +12,10 @@ from typing import Any
 
 import av
 import av.error
-import numpy as np
-import numpy.typing as npt
 
-from hub.source.encode import AUDIO_FRAME_S, AUDIO_FRAME_SAMPLES, AudioEncoder, VideoEncoder
-from hub.source.units import AUDIO_CLOCK, EncodedUnit, FeedClock, VideoCodec
+from hub.source.encode import AUDIO_FRAME_S, VideoEncoder
+from hub.source.sound import SoundEncoder
+from hub.source.units import EncodedUnit, FeedClock, VideoCodec
 
 MAX_WIDTH, MAX_HEIGHT = 1280, 720
 MAX_FPS = 30
@@ -65,7 +64,7 @@ class FileFeed:
             self._encoder.set_bitrate(bits_per_second)
 
     def _loop(self, clock: FeedClock) -> Iterator[EncodedUnit]:
-        sound = _Sound() if self.has_audio else None
+        sound = SoundEncoder() if self.has_audio else None
         start_s = 0.0
         while True:
             turn = _Turn(self, clock, start_s, sound)
@@ -96,7 +95,7 @@ class _Turn:
     """One pass over the file; its zero is `start_s` of the feed."""
 
     def __init__(
-        self, feed: FileFeed, clock: FeedClock, start_s: float, sound: _Sound | None
+        self, feed: FileFeed, clock: FeedClock, start_s: float, sound: SoundEncoder | None
     ) -> None:
         self._feed = feed
         self._clock = clock
@@ -114,7 +113,7 @@ class _Turn:
         if self._feed.has_audio:
             streams.append(container.streams.audio[0])
         if self._sound is not None:
-            self._sound.begin()
+            self._sound.restart()
         for frame in _frames(container, streams):
             if frame.time is None:
                 continue
@@ -145,38 +144,6 @@ class _Turn:
             return []
         self.end_s = max(self.end_s, media_s + frame.samples / frame.sample_rate)
         return self._sound.feed(frame, media_s)
-
-
-class _Sound:
-    """Any audio frames to 20 ms Opus units on an unbroken 20 ms grid."""
-
-    def __init__(self) -> None:
-        self._encoder = AudioEncoder(channels=2)
-        self._pending: npt.NDArray[np.int16] = np.zeros(0, np.int16)
-        self._next_s: float | None = None
-        self.begin()
-
-    def begin(self) -> None:
-        """A new pass: the resampler forgets the old one's time stamps."""
-        self._resampler = av.AudioResampler(format="s16", layout="stereo", rate=AUDIO_CLOCK)
-
-    def feed(self, frame: av.AudioFrame, media_s: float) -> list[EncodedUnit]:
-        """Units that `frame`, which begins at `media_s`, completes."""
-        frame.pts = None
-        held_s = self._pending.size / 2 / AUDIO_CLOCK
-        if self._next_s is None or media_s - (self._next_s + held_s) > 2 * AUDIO_FRAME_S:
-            # A hole in the file's sound, or the seam: go on at the new time, still on the grid.
-            self._next_s = max(self._next_s or 0.0, media_s)
-            self._pending = self._pending[:0]
-        for part in self._resampler.resample(frame):
-            self._pending = np.concatenate([self._pending, part.to_ndarray().reshape(-1)])
-        units: list[EncodedUnit] = []
-        step = AUDIO_FRAME_SAMPLES * 2
-        while self._pending.size >= step:
-            samples, self._pending = self._pending[:step], self._pending[step:]
-            units += self._encoder.encode(samples, self._next_s)
-            self._next_s += AUDIO_FRAME_S
-        return units
 
 
 def fitted_size(width: int, height: int) -> tuple[int, int]:
