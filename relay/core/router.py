@@ -208,6 +208,10 @@ class StreamRouter:
             deadline = min(deadline, video.source.keyframes.next_deadline_ms())
         return deadline
 
+    def ask_for_waiting(self, now_ms: float) -> None:
+        """Wish for a key frame if viewers have been waiting for one; some ten times a second."""
+        self.tracks["video"].ask_for_waiting(now_ms)
+
     def take_keyframe_requests(self, now_ms: float) -> list[Source]:
         """Sources whose publisher is to be asked for a key frame now."""
         source = self.tracks["video"].source

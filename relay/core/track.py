@@ -23,6 +23,8 @@ from relay.core.retransmit import Retransmitter
 from relay.core.source import Source
 
 VIEWER_PLI_INTERVAL_MS = 500.0
+PATIENCE_MS = 200.0
+"""A new source usually begins with a key frame; after this it is asked for one."""
 
 
 class Track:
@@ -44,6 +46,7 @@ class Track:
         self._repairs: dict[int, Retransmitter] = {}
         self._line_bps: dict[int, float] = {}
         self._last_pli_ms: dict[int, float] = {}
+        self._waiting_since_ms: float | None = None
 
     # -- lanes
 
@@ -170,6 +173,20 @@ class Track:
         elif plan.speed:
             source.keyframes.counters.asked += 1
             self._burst(lane, source, plan.speed, now_ms)
+
+    def ask_for_waiting(self, now_ms: float) -> None:
+        """Wish for a key frame when lanes have waited for one of the source for a while."""
+        source = self.source
+        if source is None or not source.can_request_keyframe or not source.alive(now_ms):
+            self._waiting_since_ms = None
+            return
+        waiting = self._waiting_for(source, source.history.head_seq + 1)
+        if all(self.table.state[index] == LaneState.BURST for index in waiting):
+            self._waiting_since_ms = None
+        elif self._waiting_since_ms is None:
+            self._waiting_since_ms = now_ms
+        elif now_ms - self._waiting_since_ms >= PATIENCE_MS and not source.keyframes.pending:
+            source.keyframes.want(now_ms)
 
     def _enter(self, lane: Lane, source: Source, now_ms: float) -> None:
         plan = plan_join(source, now_ms, self._line_bps.get(lane.index, BURST_BPS))

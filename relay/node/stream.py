@@ -26,6 +26,7 @@ from relay.transport.port import MediaPort
 
 NTP_EPOCH_OFFSET_S = 2_208_988_800
 RATE_INTERVAL_MS = 1000.0
+LAYER_MARGIN = 1.3
 RETIRE_MS = 3000.0
 """A replaced publisher is let go after this even if the newcomer has sent no key frame."""
 
@@ -107,18 +108,21 @@ class Stream:
             self.retiring[before.id] = (before, now_ms + RETIRE_MS)
 
     def _take_source(self, source: Source) -> None:
-        """Splice the track over; with several layers the richest one is taken."""
+        """Splice the track over to a source of the publisher on the air, if it is the better one.
+
+        The same layer begun anew replaces the old; another layer must be clearly richer.
+        """
         track = self.router.tracks[source.kind]
         current = track.source
+        now_ms = self._port.now_ms()
         siblings = self.publisher.sources.values() if self.publisher else ()
-        if (
-            current is not None
-            and current in siblings
-            and current.alive(self._port.now_ms())
-            and source.rid is not None
-            and source.bitrate_bps <= current.bitrate_bps
-        ):
-            return
+        if current is not None and current in siblings and current.alive(now_ms):
+            if source.rid == current.rid:
+                better = source.number > current.number
+            else:
+                better = source.bitrate_bps > LAYER_MARGIN * current.bitrate_bps
+            if not better:
+                return
         self.router.set_source(source.kind, source)
 
     def _retire_now(self) -> None:
@@ -131,12 +135,20 @@ class Stream:
         if publisher in self.pending:
             self.pending.remove(publisher)
         if publisher is self.publisher:
-            self.publisher = None
+            self.publisher = self._restore_retiring()
             log.info(
                 "publisher left",
                 extra={"stream": self.name, "session": publisher.id[:8], "reason": str(reason)},
             )
-            self._tell(self.on_air.publisher_left(self._port.now_ms()))
+            if self.publisher is None:
+                self._tell(self.on_air.publisher_left(self._port.now_ms()))
+
+    def _restore_retiring(self) -> Publisher | None:
+        """The newcomer died before it was seen: the one it was to replace stays."""
+        if not self.retiring:
+            return None
+        _, (publisher, _) = self.retiring.popitem()
+        return publisher
 
     def session(self, session_id: str) -> Publisher | ViewerSession | None:
         """A live session by its id."""
@@ -203,6 +215,7 @@ class Stream:
     def poll_slowly(self, now_ms: float) -> None:
         """Some ten times a second: reports, silence, linter."""
         self._tell(self.on_air.poll(now_ms))
+        self.router.ask_for_waiting(now_ms)
         for publisher in self.publishers():
             publisher.poll(now_ms)
         for publisher, deadline_ms in list(self.retiring.values()):

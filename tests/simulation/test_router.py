@@ -317,3 +317,26 @@ def test_reordering_duplicates_and_loss_never_break_the_numbering(
         order = [int.from_bytes(p.payload[:4], "big") * 256 + p.payload[4] for _, p in by_seq]
         starts = [i for i, (a, b) in enumerate(itertools.pairwise(order)) if b <= a]
         assert not starts
+
+
+def test_viewers_that_wait_too_long_for_a_new_source_make_it_send_a_key_frame() -> None:
+    theatre = Theatre()
+    first = VirtualPublisher(theatre.router)
+    theatre.router.set_source("video", first.source)
+    theatre.join(1)
+    theatre.play(first, 5)
+    second = VirtualPublisher(theatre.router, gop=1000)
+    second.frame = 1  # its key frame was lost
+    theatre.router.set_source("video", second.source)
+    asked_after: list[float] = []
+    start_ms = theatre.now_ms
+    for _ in range(15):
+        theatre.play(second, 1)
+        theatre.router.ask_for_waiting(theatre.now_ms)
+        if theatre.router.take_keyframe_requests(theatre.now_ms):
+            asked_after.append(theatre.now_ms - start_ms)
+            second.frame = 1000
+    assert len(asked_after) == 1
+    assert 200 <= asked_after[0] <= 300
+    assert frame_numbers(theatre.received[1])[5] == 1000
+    assert_continuous(theatre.received[1])
