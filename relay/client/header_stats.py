@@ -111,7 +111,7 @@ class HeaderStats:
 
     def to_nack(self, now_ms: float) -> tuple[int, ...]:
         """Missing numbers to ask for now, 16 bits each, at most 64."""
-        wanted = []
+        wanted: list[int] = []
         for seq, state in self.missing.items():
             if len(wanted) == 64:
                 break

@@ -1,0 +1,1 @@
+"""A crowd of viewers in one process."""
