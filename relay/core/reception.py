@@ -63,7 +63,9 @@ class ReceptionStats:
     frames, keyframes: counted at their first packet. keyframe_bytes, frame_bytes: running
     averages of whole frames; last_keyframe_bytes: the newest complete key frame.
     jitter: RFC 3550 A.8, in timestamp ticks. nacks_sent: sequence numbers asked for.
-    rtx_received: packets that came as a repair. duplicates, padding_only, restarts: as named.
+    rtx_received: packets that came as a repair. parameter_sets_inserted: packets that ingest put
+    before key frames. malformed_payloads: those that the codec's format does not allow.
+    duplicates, padding_only: as named.
     """
 
     def __init__(self, ssrc: int, clock_rate: int) -> None:
@@ -82,6 +84,7 @@ class ReceptionStats:
         self.duplicates = 0
         self.padding_only = 0
         self.parameter_sets_inserted = 0
+        self.malformed_payloads = 0
         self.last_packet_ms = 0.0
         self.last_keyframe_ms: float | None = None
         self._now_ms = 0.0

@@ -19,6 +19,7 @@ from relay.core.negotiation import (
     MediaNegotiation,
     PublisherNegotiation,
 )
+from relay.core.payload_reader import is_readable
 from relay.core.rtp import RtpView
 
 
@@ -72,7 +73,7 @@ class SourceBinder:
         media = self._media_of(view, candidates)
         if media is None:
             return DropReason.UNKNOWN_SSRC
-        for codec in media.codecs:
+        for codec in filter(is_readable, media.codecs):
             if codec.payload_type == view.payload_type:
                 return self._original_binding(view, media, codec)
             if codec.rtx_payload_type == view.payload_type:
@@ -83,7 +84,7 @@ class SourceBinder:
     def rebind(self, binding: Binding, payload_type: int) -> Binding | None:
         """The same source with another codec of its section; None if the section has it not."""
         for codec in binding.media.codecs:
-            if codec.payload_type == payload_type:
+            if codec.payload_type == payload_type and is_readable(codec):
                 return replace(binding, codec=codec)
         return None
 

@@ -19,13 +19,17 @@ PACKET_BYTES = 1200
 
 @dataclass
 class Line:
-    """A rate-limited uplink: packets wait their turn, and are lost when the wait is too long."""
+    """A rate-limited uplink: packets wait their turn, and are lost when the wait is too long.
+
+    stall_ms: the receiver reads nothing in the first so many milliseconds of each second.
+    """
 
     rate_bps: float
     queue_ms: float = 400.0
     jitter_ms: float = 0.0
     loss: float = 0.0
     one_way_ms: float = 20.0
+    stall_ms: float = 0.0
 
     def __post_init__(self) -> None:
         self.random = random.Random(7)
@@ -37,7 +41,9 @@ class Line:
         if start - sent_ms > self.queue_ms or self.random.random() < self.loss:
             return None
         self.free_at = start + size * 8000 / self.rate_bps
-        return self.free_at + self.one_way_ms + self.random.uniform(0, self.jitter_ms)
+        at = self.free_at + self.one_way_ms + self.random.uniform(0, self.jitter_ms)
+        in_second = at % 1000
+        return at - in_second + self.stall_ms if in_second < self.stall_ms else at
 
 
 def run(
@@ -50,7 +56,10 @@ def run(
     start_s: float = 0.0,
     clock_ratio: float = 1.0,
 ) -> tuple[ReceiveBandwidth, list[float], float]:
-    """Send 30 frames a second at the announced rate; rate per second, and the worst delay."""
+    """Send 30 frames a second at the announced rate.
+
+    Returns the estimator, the bits sent in each second, and the longest delay in ms.
+    """
     bandwidth = bandwidth or ReceiveBandwidth()
     sent = [0.0] * int(seconds)
     worst_ms = 0.0
@@ -85,6 +94,24 @@ def test_a_good_line_reaches_the_budget_within_five_seconds(jitter_ms: float) ->
     assert sent[4] >= 2_300_000
     assert min(sent[4:]) >= 2_000_000
     assert bandwidth.estimate_bps >= 2_500_000
+
+
+def test_a_receiver_that_stalls_now_and_then_is_no_queue() -> None:
+    """Once a second nothing is read for 60 ms, then everything at once."""
+    _, sent, _ = run(Line(50_000_000, stall_ms=60.0, jitter_ms=3.0), 20)
+    assert min(sent[4:]) >= 2_000_000
+
+
+def test_key_frames_are_no_queue() -> None:
+    """A key frame every second, ten times a frame, on a line with little to spare."""
+    line, bandwidth = Line(4_000_000), ReceiveBandwidth()
+    for frame in range(600):
+        now = frame * FRAME_MS
+        for _ in range(60 if frame % 30 == 0 else 6):
+            at = line.carry(now, PACKET_BYTES)
+            assert at is not None
+            bandwidth.on_packet(now, PACKET_BYTES, at)
+    assert bandwidth.estimate_bps >= 2_000_000
 
 
 def test_a_thin_line_is_not_flooded() -> None:
