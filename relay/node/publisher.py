@@ -130,6 +130,8 @@ class Publisher(MediaSession):
         self.findings = self.linter.poll(now_ms)
         live = set(self.ingest.sources)
         self.sources = {k: v for k, v in self.sources.items() if k in live}
+        if self.peer.rtt_ms is not None:
+            self.ingest.on_round_trip(self.peer.rtt_ms)
         rtt_ms = self.ingest.rtt_ms
         if rtt_ms is not None:
             for source in self.sources.values():
