@@ -10,6 +10,9 @@ from functools import cache
 import av
 import numpy as np
 
+Unit = tuple[bytes, int, bool]
+"""(access unit, presentation time in frames, key frame)."""
+
 FPS = 30
 SAMPLE_RATE = 48000
 
@@ -35,8 +38,8 @@ def video_units(
     count: int = 20,
     size: tuple[int, int] = (320, 176),
     pixel_format: str = "yuv420p",
-) -> tuple[tuple[bytes, int, bool], ...]:
-    """(access unit, presentation time in frames, key frame) in decoding order."""
+) -> tuple[Unit, ...]:
+    """Units in decoding order."""
     context = av.CodecContext.create(codec, "w")
     context.width, context.height = size
     context.pix_fmt = pixel_format
@@ -51,7 +54,15 @@ def video_units(
     return tuple((bytes(p), int(p.pts or 0), bool(p.is_keyframe)) for p in packets)
 
 
-def h264(*, b_frames: int = 0, profile: str = "high", params: str = "", **more: object) -> tuple:
+def h264(
+    *,
+    b_frames: int = 0,
+    profile: str = "high",
+    params: str = "",
+    count: int = 20,
+    size: tuple[int, int] = (320, 176),
+    pixel_format: str = "yuv420p",
+) -> tuple[Unit, ...]:
     """Annex B units of libx264; a key frame every 10 frames."""
     fixed = f"keyint=10:scenecut=0:bframes={b_frames}:b-adapt=0:annexb=1:repeat-headers=1"
     options = (
@@ -59,7 +70,7 @@ def h264(*, b_frames: int = 0, profile: str = "high", params: str = "", **more: 
         ("profile", profile),
         ("x264-params", f"{fixed}:{params}" if params else fixed),
     )
-    return video_units("libx264", options, **more)
+    return video_units("libx264", options, count=count, size=size, pixel_format=pixel_format)
 
 
 def nals(stream: bytes) -> list[bytes]:
@@ -120,3 +131,47 @@ def opus_packets(kind: str, options: tuple[tuple[str, str], ...] = ()) -> tuple[
         packets += context.encode(frame)
     packets += context.encode(None)
     return tuple(bytes(p) for p in packets)
+
+
+def obus(unit: bytes) -> list[bytes]:
+    """OBUs of a temporal unit without their size fields, the temporal delimiter left out."""
+    found = []
+    at = 0
+    while at < len(unit):
+        header = unit[at]
+        head = bytes((header & ~0x02,)) + (unit[at + 1 : at + 2] if header & 0x04 else b"")
+        at += len(head)
+        size = shift = 0
+        while True:
+            byte = unit[at]
+            size |= (byte & 0x7F) << shift
+            at, shift = at + 1, shift + 7
+            if not byte & 0x80:
+                break
+        if header >> 3 & 0x0F != 2:
+            found.append(head + unit[at : at + size])
+        at += size
+    return found
+
+
+def leb128(value: int) -> bytes:
+    """Little-endian base 128."""
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def av1_packets(unit: bytes, *, new_sequence: bool, limit: int = 300) -> list[bytes]:
+    """A temporal unit as payloads: the first OBUs together (W = 0), a large last one cut."""
+    *small, last = obus(unit)
+    pieces = [last[at : at + limit] for at in range(0, len(last), limit)]
+    count = len(pieces)
+    head = b"".join(leb128(len(obu)) + obu for obu in small) + leb128(len(pieces[0])) + pieces[0]
+    flags = (0x08 if new_sequence else 0) | (0x40 if count > 1 else 0)
+    packets = [bytes((flags,)) + head]
+    for index, piece in enumerate(pieces[1:], 2):
+        packets.append(bytes((0x90 | (0x40 if index < count else 0),)) + piece)
+    return packets
