@@ -1,4 +1,4 @@
-"""The self-signed certificate that DTLS-SRTP authenticates by fingerprint (RFC 8827 section 6.5)."""
+"""The self-signed certificate that DTLS-SRTP authenticates by fingerprint (RFC 8827 6.5)."""
 
 from __future__ import annotations
 

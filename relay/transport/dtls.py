@@ -1,115 +1,98 @@
-"""DTLS for SRTP keys (RFC 5764), sans-I/O over OpenSSL's memory BIO.
+"""DTLS 1.2 with use_srtp (RFC 5764), sans-I/O over OpenSSL's memory BIOs.
 
-Feed datagrams with `receive`, send what `take_datagrams` returns, call `on_deadline` when
-`next_deadline_ms` has passed, read `state`. OpenSSL's first retransmission comes after a second;
-as a client we repeat our flight sooner, because some publishers ignore the first ClientHello.
+Four verbs: `feed` a datagram, `take` what is to be sent, `next_deadline_ms`, `on_deadline`.
+Invariant: after every verb the outgoing BIO has been drained into `take`.
+
+OpenSSL's first retransmission comes after a second. Some stacks drop the first flight because
+their ICE is not ready, so a flight without an answer is sent again verbatim after RESEND_MS; a
+receiver that did get it drops the copies as replays. From its own timer on OpenSSL goes on.
 """
 
 from __future__ import annotations
 
-import hmac
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal
+from enum import Enum
 
-from cryptography.hazmat.primitives import hashes
-from OpenSSL import SSL
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import SSL, crypto
 
-from relay.transport.certificate import DtlsCertificate, format_digest
+from relay.transport.certificate import DtlsCertificate, fingerprint_matches
+from relay.transport.parameters import CloseReason, DtlsRole
+from relay.transport.srtp_profile import PROFILES_BY_NAME, SrtpKeys, split_keys
 
 MTU_BYTES = 1200
-FIRST_REPEAT_MS = 150.0
-MAX_REPEAT_MS = 1600.0
-HANDSHAKE_TIMEOUT_MS = 30_000.0
-EXTRACTOR = b"EXTRACTOR-dtls_srtp"
-
-_HASHES: dict[str, type[hashes.HashAlgorithm]] = {
-    "sha-256": hashes.SHA256,
-    "sha-384": hashes.SHA384,
-    "sha-512": hashes.SHA512,
-}
+MAX_DATAGRAM_BYTES = 4096
+RESEND_MS = (100.0, 300.0, 700.0)
+"""After a flight, when it is sent again verbatim; OpenSSL's timer fires at 1000."""
+_RECORD_HEADER_BYTES = 13
 _CIPHERS = (
-    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
-    b"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:"
-    b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-RSA-CHACHA20-POLY1305:"
-    b"ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA"
+    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+    "ECDHE-ECDSA-AES128-SHA:ECDHE-RSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES256-SHA"
 )
+_PROFILES = b"SRTP_AEAD_AES_128_GCM:SRTP_AEAD_AES_256_GCM:SRTP_AES128_CM_SHA1_80"
+_DTLS_1_2 = 0xFEFD
+_EXPORTER = b"EXTRACTOR-dtls_srtp"
 
 
-@dataclass(frozen=True)
-class SrtpProfile:
-    """A DTLS-SRTP protection profile (RFC 5764 section 4.1.2, RFC 7714). Sizes in bytes."""
+class DtlsState(Enum):
+    """NEW → HANDSHAKE → CONNECTED → CLOSED; any state may go to CLOSED."""
 
-    name: str
-    key_bytes: int
-    salt_bytes: int
-
-
-PROFILES = (
-    SrtpProfile("SRTP_AEAD_AES_128_GCM", 16, 12),
-    SrtpProfile("SRTP_AEAD_AES_256_GCM", 32, 12),
-    SrtpProfile("SRTP_AES128_CM_SHA1_80", 16, 14),
-)
-"""Preferred first: AES-GCM costs half of AES-CM with HMAC; its 128-bit form is the one that
-every stack with GCM has."""
-
-
-@dataclass(frozen=True)
-class SrtpKeys:
-    """Master key + salt of each direction, as libsrtp takes them."""
-
-    profile: SrtpProfile
-    local: bytes
-    remote: bytes
-
-
-class DtlsState(StrEnum):
-    """CONNECTING until keyed; CLOSED by either side's close_notify; FAILED otherwise."""
-
-    CONNECTING = "connecting"
+    NEW = "new"
+    HANDSHAKE = "handshake"
     CONNECTED = "connected"
     CLOSED = "closed"
-    FAILED = "failed"
 
 
 class DtlsContext:
-    """The shared OpenSSL context of a certificate."""
+    """Certificate and settings, shared by every peer of a port, in either role."""
 
     def __init__(self, certificate: DtlsCertificate) -> None:
-        self.certificate = certificate
         context = SSL.Context(SSL.DTLS_METHOD)
-        context.set_options(SSL.OP_NO_TICKET | SSL.OP_NO_QUERY_MTU)
-        context.set_mode(SSL.MODE_RELEASE_BUFFERS)
+        context.set_min_proto_version(_DTLS_1_2)
+        context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, lambda *_: True)
+        context.set_cipher_list(_CIPHERS.encode())
+        context.set_tlsext_use_srtp(_PROFILES)
+        context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
         context.use_certificate(certificate.certificate)
         context.use_privatekey(certificate.key)
-        context.set_cipher_list(_CIPHERS)
-        context.set_tlsext_use_srtp(b":".join(p.name.encode() for p in PROFILES))
-        self.ssl = context
+        self.ssl_context = context
 
 
-class DtlsEndpoint:
-    """One handshake and its keys. remote_fingerprints: (algorithm, "AA:BB…") from the SDP."""
+def _accept_any(_: SSL.Connection, __: crypto.X509, ___: int, ____: int, _____: int) -> bool:
+    """Certificates are self-signed; the fingerprint decides, once the handshake is through."""
+    return True
+
+
+@dataclass(frozen=True)
+class DtlsResult:
+    """The outcome of a handshake."""
+
+    profile: str
+    keys: SrtpKeys
+
+
+class DtlsSession:
+    """One association. Times are monotonic milliseconds."""
 
     def __init__(
-        self,
-        context: DtlsContext,
-        role: Literal["server", "client"],
-        remote_fingerprints: tuple[tuple[str, str], ...],
-        now_ms: float,
+        self, context: DtlsContext, role: DtlsRole, remote_fingerprints: Sequence[tuple[str, str]]
     ) -> None:
-        self.state = DtlsState.CONNECTING
-        self.failure = ""
-        self.keys: SrtpKeys | None = None
+        self.state = DtlsState.NEW
+        self.result: DtlsResult | None = None
+        self.close_reason: CloseReason | None = None
         self._role = role
         self._fingerprints = remote_fingerprints
-        self._started_ms = now_ms
-        self._repeat_ms = FIRST_REPEAT_MS
-        self._deadline_ms = float("inf")
+        self._outgoing: list[bytes] = []
         self._flight: list[bytes] = []
-        self._out: list[bytes] = []
-        self._ssl = SSL.Connection(context.ssl)
+        self._flight_ms = 0.0
+        self._resent = 0
+        self._ssl_deadline_ms = math.inf
+        self._ssl: SSL.Connection | None = SSL.Connection(context.ssl_context, None)
         self._ssl.set_ciphertext_mtu(MTU_BYTES)
         if role == "client":
             self._ssl.set_connect_state()
@@ -117,148 +100,166 @@ class DtlsEndpoint:
             self._ssl.set_accept_state()
 
     def start(self, now_ms: float) -> None:
-        """The path is open: a client says hello."""
-        self._deadline_ms = now_ms + self._repeat_ms
-        if self._role == "client":
-            self._advance(now_ms)
+        """A path is there: the client says hello, the server begins to listen."""
+        if self.state is DtlsState.NEW:
+            self.state = DtlsState.HANDSHAKE
+            if self._role == "client":
+                self._advance(now_ms)
 
-    def receive(self, datagram: bytes, now_ms: float) -> None:
-        """Take a datagram from the peer; junk is ignored (RFC 6347 section 4.1.2.7)."""
-        if self.state in (DtlsState.CLOSED, DtlsState.FAILED):
-            return
+    def feed(self, datagram: bytes, now_ms: float) -> bool:
+        """A datagram from the peer; nonsense in it is skipped as DTLS wants.
+
+        False if it is no DTLS at all or comes when none is awaited.
+        """
+        if self._ssl is None or self.state is DtlsState.NEW:
+            return False
+        if not _RECORD_HEADER_BYTES <= len(datagram) <= MAX_DATAGRAM_BYTES:
+            return False
         self._ssl.bio_write(datagram)
-        if self.state is DtlsState.CONNECTING:
-            self._advance(now_ms)
         if self.state is DtlsState.CONNECTED:
-            self._read()
+            self._read(now_ms)
+        else:
+            self._advance(now_ms)
+        return True
 
-    def take_datagrams(self) -> list[bytes]:
-        """Datagrams to send now."""
-        out, self._out = self._out, []
+    def take(self) -> list[bytes]:
+        """Datagrams to send, in order."""
+        out, self._outgoing = self._outgoing, []
         return out
 
     def next_deadline_ms(self) -> float:
-        """When `on_deadline` must be called; infinity once connected."""
-        return self._deadline_ms if self.state is DtlsState.CONNECTING else float("inf")
+        """When `on_deadline` is due."""
+        if self.state is not DtlsState.HANDSHAKE:
+            return math.inf
+        if self._flight and self._resent < len(RESEND_MS):
+            return min(self._flight_ms + RESEND_MS[self._resent], self._ssl_deadline_ms)
+        return self._ssl_deadline_ms
 
     def on_deadline(self, now_ms: float) -> None:
-        """Repeat our last flight (RFC 6347 section 4.2.4)."""
-        if self.state is not DtlsState.CONNECTING or now_ms < self._deadline_ms:
+        """Send again what was not answered."""
+        if self._ssl is None or self.state is not DtlsState.HANDSHAKE:
             return
-        if now_ms - self._started_ms > HANDSHAKE_TIMEOUT_MS:
-            self._fail("handshake timed out")
-            return
-        self._out += self._flight
-        self._repeat_ms = min(MAX_REPEAT_MS, self._repeat_ms * 2)
-        self._deadline_ms = now_ms + self._repeat_ms
+        if self._ssl_deadline_ms <= now_ms:
+            try:
+                self._ssl.DTLSv1_handle_timeout()
+            except SSL.Error:
+                self._fail(CloseReason.DTLS_FAILED)
+                return
+            self._resent = len(RESEND_MS)
+            self._drain(now_ms, is_flight=False)
+            self._set_ssl_deadline(now_ms)
+        elif self.next_deadline_ms() <= now_ms:
+            self._resent += 1
+            self._outgoing += self._flight
 
     def close(self) -> None:
-        """Send close_notify if we were connected."""
+        """Say close_notify if there is somebody to say it to, and free OpenSSL's state."""
+        if self._ssl is None:
+            return
         if self.state is DtlsState.CONNECTED:
             try:
                 self._ssl.shutdown()
             except SSL.Error:
-                self.failure = "close_notify could not be written"
-            self._drain_bio()
-        if self.state is not DtlsState.FAILED:
-            self.state = DtlsState.CLOSED
+                # The association is broken already: there is nothing to say goodbye to.
+                self._flight = []
+            self._drain(0.0, is_flight=False)
+        self._end()
 
     def _advance(self, now_ms: float) -> None:
+        ssl = self._ssl
+        if ssl is None:
+            return
         try:
-            self._ssl.do_handshake()
+            ssl.do_handshake()
         except SSL.WantReadError:
-            self._keep_flight(now_ms)
+            self._drain(now_ms, is_flight=True)
+            self._set_ssl_deadline(now_ms)
             return
-        except SSL.Error as error:
-            self._drain_bio()
-            self._fail(f"handshake failed: {_reason(error)}")
+        except SSL.Error:
+            self._drain(now_ms, is_flight=False)
+            self._fail(CloseReason.DTLS_FAILED)
             return
-        self._keep_flight(now_ms)
-        self._finish()
+        self._drain(now_ms, is_flight=False)
+        self._finish(ssl, now_ms)
 
-    def _keep_flight(self, now_ms: float) -> None:
-        flight = self._drain_bio()
-        if flight:
-            self._flight = flight
-            self._repeat_ms = FIRST_REPEAT_MS
-            self._deadline_ms = now_ms + self._repeat_ms
-
-    def _finish(self) -> None:
-        certificate = self._ssl.get_peer_certificate(as_cryptography=True)
-        if certificate is None or not self._trusted(certificate):
-            self._fail("certificate does not match the fingerprint of the SDP")
+    def _finish(self, ssl: SSL.Connection, now_ms: float) -> None:
+        certificate = ssl.get_peer_certificate(as_cryptography=True)
+        if certificate is None:
+            self._fail(CloseReason.DTLS_FAILED)
             return
-        selected = self._ssl.get_selected_srtp_profile().decode()
-        profile = next((p for p in PROFILES if p.name == selected), None)
+        der = certificate.public_bytes(Encoding.DER)
+        if not fingerprint_matches(der, self._fingerprints):
+            self._fail(CloseReason.FINGERPRINT_MISMATCH)
+            return
+        profile = PROFILES_BY_NAME.get(ssl.get_selected_srtp_profile())
         if profile is None:
-            self._fail("no SRTP profile in common")
+            self._fail(CloseReason.DTLS_FAILED)
             return
-        key, salt = profile.key_bytes, profile.salt_bytes
-        material = self._ssl.export_keying_material(EXTRACTOR, 2 * (key + salt))
-        client = material[:key] + material[2 * key : 2 * key + salt]
-        server = material[key : 2 * key] + material[2 * key + salt :]
-        local, remote = (client, server) if self._role == "client" else (server, client)
-        self.keys = SrtpKeys(profile, local, remote)
+        material = ssl.export_keying_material(_EXPORTER, profile.material_bytes)
+        self.result = DtlsResult(profile.name, split_keys(profile, material, self._role))
         self.state = DtlsState.CONNECTED
+        self._flight = []
+        self._read(now_ms)
 
-    def _trusted(self, certificate: object) -> bool:
-        matches = False
-        for algorithm, value in self._fingerprints:
-            hash_type = _HASHES.get(algorithm.lower())
-            if hash_type is not None:
-                digest = format_digest(certificate.fingerprint(hash_type()))  # type: ignore[attr-defined]
-                matches |= hmac.compare_digest(digest.encode(), value.upper().encode())
-        return matches
-
-    def _read(self) -> None:
-        """Only alerts are of interest: there is no data channel."""
+    def _read(self, now_ms: float) -> None:
+        """Alerts, and a repeated Finished, which OpenSSL answers by itself; data is not used."""
+        ssl = self._ssl
+        if ssl is None:
+            return
         try:
-            while True:
-                self._ssl.recv(2048)
-        except SSL.ZeroReturnError:
-            self.state = DtlsState.CLOSED
+            ssl.recv(1)
         except SSL.WantReadError:
-            pass
-        except SSL.Error as error:
-            self._fail(f"alert: {_reason(error)}")
-        # A repeated flight of the peer makes OpenSSL repeat our last one.
-        self._drain_bio()
+            self._drain(now_ms, is_flight=False)
+        except SSL.ZeroReturnError:
+            self.close()
+            self.close_reason = CloseReason.PEER_CLOSED
+        except SSL.Error:
+            self._drain(now_ms, is_flight=False)
+            self._fail(CloseReason.PEER_CLOSED)
 
-    def _drain_bio(self) -> list[bytes]:
-        taken: list[bytes] = []
+    def _drain(self, now_ms: float, *, is_flight: bool) -> None:
+        """BIO to datagrams: whole records, together up to the MTU."""
+        ssl = self._ssl
+        if ssl is None:
+            return
+        data = b""
         while True:
             try:
-                data = self._ssl.bio_read(8192)
-            except SSL.Error:
+                data += ssl.bio_read(1 << 14)
+            except SSL.WantReadError:
                 break
-            taken += _split_records(data)
-        self._out += taken
-        return taken
+        if not data:
+            return
+        datagrams = pack_records(data)
+        self._outgoing += datagrams
+        self._flight = datagrams if is_flight else []
+        if is_flight:
+            self._flight_ms, self._resent = now_ms, 0
 
-    def _fail(self, reason: str) -> None:
-        self.state = DtlsState.FAILED
-        self.failure = reason
+    def _set_ssl_deadline(self, now_ms: float) -> None:
+        timeout_s = None if self._ssl is None else self._ssl.DTLSv1_get_timeout()
+        self._ssl_deadline_ms = math.inf if timeout_s is None else now_ms + timeout_s * 1000
+
+    def _fail(self, reason: CloseReason) -> None:
+        self.close_reason = reason
+        self._end()
+
+    def _end(self) -> None:
+        self.state = DtlsState.CLOSED
+        self._ssl = None
+        self._flight = []
 
 
-def _split_records(data: bytes) -> list[bytes]:
-    """Group DTLS records into datagrams of at most MTU_BYTES."""
-    datagrams: list[bytes] = []
-    current = b""
-    at = 0
-    while at + 13 <= len(data):
-        end = at + 13 + int.from_bytes(data[at + 11 : at + 13], "big")
-        record = data[at:end]
-        if current and len(current) + len(record) > MTU_BYTES:
-            datagrams.append(current)
-            current = b""
-        current += record
+def pack_records(data: bytes) -> list[bytes]:
+    """Cut a run of DTLS records into datagrams of whole records, at most MTU_BYTES if they fit."""
+    out: list[bytes] = []
+    start = at = 0
+    while at + _RECORD_HEADER_BYTES <= len(data):
+        end = at + _RECORD_HEADER_BYTES + int.from_bytes(data[at + 11 : at + 13], "big")
+        if at > start and end - start > MTU_BYTES:
+            out.append(data[start:at])
+            start = at
         at = end
-    if current:
-        datagrams.append(current)
-    return datagrams
-
-
-def _reason(error: SSL.Error) -> str:
-    if error.args and isinstance(error.args[0], list) and error.args[0]:
-        return str(error.args[0][0][-1])
-    return type(error).__name__
+    if start < len(data):
+        out.append(data[start:])
+    return out
