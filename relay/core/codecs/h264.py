@@ -122,9 +122,10 @@ def inspect_h264(payload: bytes) -> PayloadInfo:
             sets = sets or kind in (NAL_SPS, NAL_PPS)
             if kind == NAL_PREFIX and end - start >= 3:
                 temporal_id = payload[start + 2] >> 5
+    keyframe = (idr and first) or (sps and (idr or not predicted))
     return shared_info(
-        (idr and first) or (sps and (idr or not predicted)),
-        first or (leading and not slices),
+        keyframe,
+        keyframe or first or (leading and not slices),
         sets,
         sets and not slices,
         slices and not referenced,
