@@ -6,6 +6,7 @@ import math
 import re
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 import av
 import numpy as np
@@ -40,7 +41,7 @@ def video_units(
     pixel_format: str = "yuv420p",
 ) -> tuple[Unit, ...]:
     """Units in decoding order."""
-    context = av.CodecContext.create(codec, "w")
+    context: Any = av.CodecContext.create(codec, "w")
     context.width, context.height = size
     context.pix_fmt = pixel_format
     context.time_base = Fraction(1, FPS)
@@ -119,7 +120,7 @@ def sound(kind: str, count: int = 50, amplitude: float = 0.5) -> list[av.AudioFr
 @cache
 def opus_packets(kind: str, options: tuple[tuple[str, str], ...] = ()) -> tuple[bytes, ...]:
     """Opus packets of libopus."""
-    context = av.CodecContext.create("libopus", "w")
+    context: Any = av.CodecContext.create("libopus", "w")
     context.sample_rate = SAMPLE_RATE
     context.layout = "mono"
     context.format = "s16"
