@@ -1,0 +1,134 @@
+"""The answer to a WHEP offer: all codecs that we could ever forward, the one on the air first.
+
+A publisher that returns with another codec then needs no new negotiation: only the payload type
+changes. A kind that the stream does not have yet is answered too, so that it can begin later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from relay.core.lanes import match_codec
+from relay.core.negotiation import (
+    EXT_ABS_SEND_TIME,
+    EXT_AUDIO_LEVEL,
+    EXT_MID,
+    EXT_TRANSPORT_CC,
+    EXT_VIDEO_ORIENTATION,
+    CodecParameters,
+    MediaNegotiation,
+    ViewerNegotiation,
+)
+from relay.signalling.answer import (
+    OfferRefused,
+    dtls_role,
+    frame_answer,
+    one_section_a_kind,
+    section_lines,
+    with_feedback,
+)
+from relay.signalling.offer import LocalTransport, MediaSection, Offer
+from relay.transport.parameters import DtlsRole
+
+STREAM_ID = "wardcast"
+_FORWARDED = {"audio": ("OPUS",), "video": ("H264", "VP8", "VP9", "AV1")}
+_EXTENSIONS = frozenset(
+    {EXT_MID, EXT_ABS_SEND_TIME, EXT_AUDIO_LEVEL, EXT_VIDEO_ORIENTATION, EXT_TRANSPORT_CC}
+)
+_REPAIR_FEEDBACK = frozenset({"nack", "nack pli", "ccm fir"})
+
+
+def answer_viewer(
+    offer: Offer,
+    local: LocalTransport,
+    on_air: Sequence[CodecParameters],
+    allocate_ssrc: Callable[[], int],
+) -> tuple[str, ViewerNegotiation, DtlsRole]:
+    """(answer, what was agreed, our DTLS role). on_air: the stream's codecs now.
+
+    Raises OfferRefused when a kind on the air was offered without a codec to carry it.
+    """
+    one_section_a_kind(offer)
+    taken = {s for m in offer.media for s in m.ssrcs}
+    congestion = _congestion_feedback(offer)
+    sections: dict[int, list[str]] = {}
+    negotiated: list[MediaNegotiation] = []
+    for section in offer.media:
+        if section.direction in ("sendonly", "inactive"):
+            raise OfferRefused(
+                f"a viewer must receive: section {section.mid} is {section.direction}"
+            )
+        media = _negotiate(section, on_air, congestion, allocate_ssrc, taken)
+        negotiated.append(media)
+        sections[section.index] = [
+            *section_lines(section, media, offer, local, "sendonly"),
+            *_ssrc_lines(media),
+        ]
+    answer = frame_answer(offer, local, sections, STREAM_ID)
+    return answer, ViewerNegotiation(tuple(negotiated)), dtls_role(offer)
+
+
+def _negotiate(
+    section: MediaSection,
+    on_air: Sequence[CodecParameters],
+    congestion: str | None,
+    allocate_ssrc: Callable[[], int],
+    taken: set[int],
+) -> MediaNegotiation:
+    forwarded = _FORWARDED[section.kind]
+    usable = tuple(c for c in section.codecs if c.name in forwarded)
+    current = next((c for c in on_air if c.name in forwarded), None)
+    first = match_codec(current, usable) if current is not None else None
+    if not usable or (current is not None and first is None):
+        needed = current.name if current is not None else " or ".join(forwarded)
+        raise OfferRefused(f"the {section.kind} on the air is {needed}, which was not offered")
+    if first is not None:
+        usable = (first, *(c for c in usable if c is not first))
+    extensions = {uri: n for uri, n in section.extensions.items() if uri in _EXTENSIONS}
+    if congestion != "transport-cc":
+        extensions.pop(EXT_TRANSPORT_CC, None)
+    ssrc = _fresh(allocate_ssrc, taken)
+    has_rtx = any(c.rtx_payload_type is not None for c in usable)
+    allowed = _REPAIR_FEEDBACK | ({congestion} if congestion else frozenset())
+    return MediaNegotiation(
+        index=section.index,
+        mid=section.mid,
+        kind=section.kind,
+        codecs=tuple(with_feedback(codec, allowed) for codec in usable),
+        extensions=extensions,
+        ssrcs=(ssrc,),
+        rtx_ssrcs={ssrc: _fresh(allocate_ssrc, taken)} if has_rtx else {},
+    )
+
+
+def _congestion_feedback(offer: Offer) -> str | None:
+    """REMB: one small packet a second; transport-cc only with a viewer that has nothing else."""
+    offered = {kind for m in offer.media for c in m.codecs for kind in c.rtcp_feedback}
+    extensions = {uri for m in offer.media for uri in m.extensions}
+    if "goog-remb" in offered and EXT_ABS_SEND_TIME in extensions:
+        return "goog-remb"
+    if "transport-cc" in offered and EXT_TRANSPORT_CC in extensions:
+        return "transport-cc"
+    return "goog-remb" if "goog-remb" in offered else None
+
+
+def _fresh(allocate_ssrc: Callable[[], int], taken: set[int]) -> int:
+    ssrc = allocate_ssrc()
+    while ssrc in taken:
+        ssrc = allocate_ssrc()
+    taken.add(ssrc)
+    return ssrc
+
+
+def _ssrc_lines(media: MediaNegotiation) -> list[str]:
+    ssrc = media.ssrcs[0]
+    label = f"{STREAM_ID} {media.kind}"
+    lines = [f"a=msid:{label}"]
+    repair = media.rtx_ssrcs.get(ssrc)
+    if repair is not None:
+        lines.append(f"a=ssrc-group:FID {ssrc} {repair}")
+    for number in (ssrc, repair):
+        if number is not None:
+            lines.append(f"a=ssrc:{number} cname:wardcast")
+            lines.append(f"a=ssrc:{number} msid:{label}")
+    return lines

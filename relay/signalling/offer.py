@@ -1,0 +1,348 @@
+"""An SDP offer or answer as data (RFC 8829, RFC 8839, RFC 8843, RFC 8853), and ICE fragments.
+
+`parse_offer` is lenient in form (every WebRTC stack writes SDP in its own way) and strict in what
+a session cannot do without: ICE credentials, a fingerprint, one bundle.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from relay.core.negotiation import CodecParameters, Kind
+from relay.signalling.codec_lines import read_codecs
+from relay.signalling.sdp_lines import SdpError, SdpSection, read_sections
+from relay.transport.candidate import Candidate
+
+__all__ = [
+    "Direction",
+    "LocalTransport",
+    "MediaSection",
+    "Offer",
+    "SdpError",
+    "SdpFragment",
+    "Setup",
+    "parse_fragment",
+    "parse_offer",
+]
+
+Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
+Setup = Literal["actpass", "active", "passive"]
+
+MAX_CANDIDATES = 64
+_ICE_CHARS = re.compile(r"[A-Za-z0-9+/=\-_]+")
+_DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inactive")
+_FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){15,63}")
+
+
+@dataclass(frozen=True)
+class LocalTransport:
+    """Our side of the transport, for an answer. fingerprint: sha-256 with colons."""
+
+    ice_ufrag: str
+    ice_pwd: str
+    fingerprint: str
+    candidates: Sequence[Candidate]
+    ice_lite: bool = True
+
+
+@dataclass(frozen=True)
+class MediaSection:
+    """One m-section of an offer.
+
+    codecs: in the offer's order, repair codecs folded into `rtx_payload_type`. extensions: URI to
+    id. ssrcs: media SSRCs (not those of repair streams). rids: layers that the sender offers.
+    """
+
+    index: int
+    kind: Kind
+    mid: str
+    direction: Direction
+    protocol: str
+    codecs: tuple[CodecParameters, ...]
+    extensions: dict[str, int]
+    ssrcs: tuple[int, ...] = ()
+    rtx_ssrcs: tuple[tuple[int, int], ...] = ()
+    rids: tuple[str, ...] = ()
+    msid: str | None = None
+    rtcp_mux: bool = False
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A parsed session description. bundled: mids of the BUNDLE group, in its order.
+
+    skipped: (index, m-line words, mid) of sections that the offer itself switched off (port 0);
+    an answer repeats them with port 0.
+    """
+
+    media: tuple[MediaSection, ...]
+    skipped: tuple[tuple[int, tuple[str, ...], str | None], ...]
+    bundled: tuple[str, ...]
+    ice_ufrag: str
+    ice_pwd: str
+    ice_options: tuple[str, ...]
+    ice_lite: bool
+    fingerprints: tuple[tuple[str, str], ...]
+    setup: Setup
+    candidates: tuple[Candidate, ...]
+
+
+@dataclass(frozen=True)
+class SdpFragment:
+    """An application/trickle-ice-sdpfrag body (RFC 8840). ice_ufrag, ice_pwd: "" when absent."""
+
+    ice_ufrag: str
+    ice_pwd: str
+    mid: str
+    m_line: str
+    candidates: tuple[Candidate, ...] = ()
+    end_of_candidates: bool = False
+
+    def answer(self, ufrag: str, pwd: str, candidates: Sequence[Candidate]) -> SdpFragment:
+        """The server's fragment in answer to a restart (RFC 9725 section 4.3.3)."""
+        return SdpFragment(ufrag, pwd, self.mid, self.m_line, tuple(candidates), True)
+
+    def to_sdp(self) -> str:
+        """As text, with ice-lite: only servers write fragments here."""
+        lines = [
+            "a=ice-lite",
+            "a=ice-options:trickle ice2",
+            f"a=group:BUNDLE {self.mid}",
+            f"m={self.m_line}",
+            f"a=mid:{self.mid}",
+            f"a=ice-ufrag:{self.ice_ufrag}",
+            f"a=ice-pwd:{self.ice_pwd}",
+            *(f"a={candidate.to_sdp()}" for candidate in self.candidates),
+        ]
+        if self.end_of_candidates:
+            lines.append("a=end-of-candidates")
+        return "\r\n".join(lines) + "\r\n"
+
+
+def parse_offer(text: str) -> Offer:
+    """Read an offer (or answer). Raises SdpError with a sentence that says what is wrong."""
+    if not text.lstrip().startswith("v="):
+        raise SdpError("the body is not an SDP: it does not begin with v=")
+    session, sections = read_sections(text)
+    if not sections:
+        raise SdpError("the SDP has no media section")
+    in_use = [_is_media(s) for s in sections]
+    media = tuple(_media_section(i, s, session) for i, s in enumerate(sections) if in_use[i])
+    if not media:
+        raise SdpError("the SDP has neither audio nor video")
+    mids = [m.mid for m in media]
+    if len(set(mids)) != len(mids):
+        raise SdpError("two media sections have the same mid")
+    ufrag, pwd = _credentials(session, sections)
+    fingerprints = _fingerprints(session, sections)
+    if not fingerprints:
+        raise SdpError("the SDP has no DTLS fingerprint")
+    options = _first(session, sections, "ice-options") or ""
+    return Offer(
+        media=media,
+        skipped=tuple(
+            (i, s.m_line, s.first("mid")) for i, s in enumerate(sections) if not in_use[i]
+        ),
+        bundled=_bundle(session, mids),
+        ice_ufrag=ufrag,
+        ice_pwd=pwd,
+        ice_options=tuple(re.split(r"[\s,]+", options.strip())) if options.strip() else (),
+        ice_lite=session.has("ice-lite"),
+        fingerprints=fingerprints,
+        setup=_setup(_first(session, sections, "setup")),
+        candidates=_candidates([session, *sections]),
+    )
+
+
+def parse_fragment(text: str) -> SdpFragment:
+    """Read a trickle or restart fragment. Raises SdpError."""
+    session, sections = read_sections(text)
+    parts = [session, *sections]
+    ufrag = next((p.first("ice-ufrag") for p in parts if p.first("ice-ufrag")), None) or ""
+    pwd = next((p.first("ice-pwd") for p in parts if p.first("ice-pwd")), None) or ""
+    candidates = _candidates(parts)
+    ended = any(p.has("end-of-candidates") for p in parts)
+    if not (ufrag or candidates or ended):
+        raise SdpError("the fragment has neither credentials nor candidates")
+    if pwd and not ufrag:
+        raise SdpError("the fragment has a password but no ufrag")
+    if ufrag:
+        _check_ice(ufrag, pwd or "x" * 22)
+    section = sections[0] if sections else SdpSection()
+    return SdpFragment(
+        ice_ufrag=ufrag,
+        ice_pwd=pwd,
+        mid=section.first("mid") or "0",
+        m_line=" ".join(section.m_line) or "audio 9 UDP/TLS/RTP/SAVPF 0",
+        candidates=candidates,
+        end_of_candidates=ended,
+    )
+
+
+def _is_media(section: SdpSection) -> bool:
+    if len(section.m_line) < 4:
+        raise SdpError("a media section's m-line is too short")
+    kind, port = section.m_line[0], section.m_line[1].split("/")[0]
+    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+        raise SdpError("a media section's port is not a number")
+    if kind not in ("audio", "video"):
+        if int(port) == 0:
+            return False
+        raise SdpError(f"a section of kind {kind[:20]!r} cannot be served: only audio and video")
+    return int(port) != 0 or section.has("bundle-only")
+
+
+def _media_section(index: int, section: SdpSection, session: SdpSection) -> MediaSection:
+    kind: Kind = "audio" if section.m_line[0] == "audio" else "video"
+    media, repairs = _ssrcs(section)
+    return MediaSection(
+        index=index,
+        kind=kind,
+        mid=section.first("mid") or str(index),
+        direction=_direction(section, session),
+        protocol=section.m_line[2],
+        codecs=read_codecs(section, kind),
+        extensions=_extensions(section),
+        ssrcs=media,
+        rtx_ssrcs=repairs,
+        rids=_send_rids(section),
+        msid=_msid(section),
+        rtcp_mux=section.has("rtcp-mux"),
+    )
+
+
+def _direction(section: SdpSection, session: SdpSection) -> Direction:
+    for part in (section, session):
+        for direction in _DIRECTIONS:
+            if part.has(direction):
+                return direction
+    return "sendrecv"
+
+
+def _extensions(section: SdpSection) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for value in section.all("extmap"):
+        words = value.split()
+        number = words[0].split("/")[0] if words else ""
+        if len(words) >= 2 and number.isascii() and number.isdigit() and 0 < int(number) < 256:
+            found.setdefault(words[1], int(number))
+    return found
+
+
+def _ssrcs(section: SdpSection) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """(media SSRCs, (media, repair) pairs) from a=ssrc and a=ssrc-group:FID (RFC 5576)."""
+    listed: list[int] = []
+    for value in section.all("ssrc"):
+        number = _number(value.split()[0] if value.split() else "", 2**32)
+        if number is not None and number not in listed:
+            listed.append(number)
+    pairs: list[tuple[int, int]] = []
+    for value in section.all("ssrc-group"):
+        words = value.split()
+        numbers = [_number(word, 2**32) for word in words[1:]]
+        if words and words[0].upper() == "FID" and len(numbers) == 2 and None not in numbers:
+            pairs.append((numbers[0] or 0, numbers[1] or 0))
+    repairs = {repair for _, repair in pairs}
+    return tuple(s for s in listed if s not in repairs), tuple(pairs)
+
+
+def _send_rids(section: SdpSection) -> tuple[str, ...]:
+    """Layers named by a=simulcast:send, in its order; without it, all rids to send."""
+    sending = [v.split()[0] for v in section.all("rid") if v.split()[1:2] == ["send"]]
+    words = (section.first("simulcast") or "").split()
+    for way, layers in zip(words[::2], words[1::2], strict=False):
+        if way == "send":
+            order = [alternative.split(",")[0].lstrip("~") for alternative in layers.split(";")]
+            return tuple(rid for rid in order if rid in sending)
+    return tuple(sending) if len(sending) > 1 else ()
+
+
+def _msid(section: SdpSection) -> str | None:
+    """Stream id from a=msid, or from a=ssrc:… msid: lines (older stacks)."""
+    line = section.first("msid")
+    if line is None:
+        for value in section.all("ssrc"):
+            _, _, attribute = value.partition(" ")
+            if attribute.startswith("msid:"):
+                line = attribute.removeprefix("msid:")
+                break
+    words = (line or "").split()
+    return words[0] if words else None
+
+
+def _bundle(session: SdpSection, mids: list[str]) -> tuple[str, ...]:
+    for value in session.all("group"):
+        words = value.split()
+        if words and words[0].upper() == "BUNDLE":
+            if not set(mids) <= set(words[1:]):
+                raise SdpError("all media sections must be in one BUNDLE group")
+            return tuple(words[1:])
+    if len(mids) > 1:
+        raise SdpError("all media sections must be in one BUNDLE group")
+    return tuple(mids)
+
+
+def _credentials(session: SdpSection, sections: list[SdpSection]) -> tuple[str, str]:
+    for part in (*sections, session):
+        ufrag, pwd = part.first("ice-ufrag"), part.first("ice-pwd")
+        if ufrag and pwd:
+            _check_ice(ufrag, pwd)
+            return ufrag, pwd
+    raise SdpError("the SDP has no ICE credentials")
+
+
+def _check_ice(ufrag: str, pwd: str) -> None:
+    """RFC 8839 section 5.4; 256 characters at most."""
+    if not (4 <= len(ufrag) <= 256 and _ICE_CHARS.fullmatch(ufrag)):
+        raise SdpError("the ice-ufrag is malformed")
+    if not (22 <= len(pwd) <= 256 and _ICE_CHARS.fullmatch(pwd)):
+        raise SdpError("the ice-pwd is malformed")
+
+
+def _fingerprints(session: SdpSection, sections: list[SdpSection]) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    for part in (session, *sections):
+        for value in part.all("fingerprint"):
+            words = value.split()
+            if len(words) != 2 or not _FINGERPRINT.fullmatch(words[1]):
+                raise SdpError("a DTLS fingerprint is malformed")
+            entry = (words[0].lower(), words[1].upper())
+            if entry not in found:
+                found.append(entry)
+    return tuple(found[:8])
+
+
+def _candidates(parts: Sequence[SdpSection]) -> tuple[Candidate, ...]:
+    """Candidates that can be read; an unusable one says nothing against the rest."""
+    found: list[Candidate] = []
+    for part in parts:
+        for value in part.all("candidate"):
+            try:
+                found.append(Candidate.parse(value))
+            except ValueError:
+                continue
+    return tuple(dict.fromkeys(found))[:MAX_CANDIDATES]
+
+
+def _setup(value: str | None) -> Setup:
+    if value in (None, "actpass"):
+        return "actpass"
+    if value == "active":
+        return "active"
+    if value == "passive":
+        return "passive"
+    raise SdpError(f"a=setup:{value[:20] if value else ''} is not known")
+
+
+def _first(session: SdpSection, sections: list[SdpSection], name: str) -> str | None:
+    return next((p.first(name) for p in (*sections, session) if p.first(name)), None)
+
+
+def _number(text: str, limit: int) -> int | None:
+    if not (text.isascii() and text.isdigit()) or len(text) > 10:
+        return None
+    number = int(text)
+    return number if number < limit else None
