@@ -35,6 +35,8 @@ _CIPHERS = (
 )
 _PROFILES = b"SRTP_AEAD_AES_128_GCM:SRTP_AEAD_AES_256_GCM:SRTP_AES128_CM_SHA1_80"
 _DTLS_1_2 = 0xFEFD
+_MODE_RELEASE_BUFFERS = 0x10
+"""Idle associations give their record buffers back: 8 KB a peer."""
 _EXPORTER = b"EXTRACTOR-dtls_srtp"
 
 
@@ -55,6 +57,7 @@ class DtlsContext:
         context.set_min_proto_version(_DTLS_1_2)
         context.set_options(SSL.OP_NO_QUERY_MTU | SSL.OP_NO_TICKET | SSL.OP_NO_RENEGOTIATION)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        context.set_mode(_MODE_RELEASE_BUFFERS)
         context.set_cipher_list(_CIPHERS.encode())
         context.set_tlsext_use_srtp(_PROFILES)
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
