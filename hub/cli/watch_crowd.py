@@ -1,1 +1,121 @@
-"""A crowd of viewers in one process."""
+"""A crowd of viewers in one process: the first few whole, the rest by their headers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from hub.cli.watch_decode import PictureCheck
+from relay.client.crowd_session import CrowdIdentity, CrowdSession
+from relay.client.errors import ClientError
+from relay.client.port_session import PortSession
+from relay.client.viewer_figures import ViewerFigures
+from relay.client.watcher import ViewerSession, Watcher
+
+TICK_S = 0.25
+
+
+@dataclass(frozen=True)
+class CrowdPlan:
+    """Who watches. tokens: (name, token) pairs, taken in turn. ramp_s: joins are spread over it.
+    decrypt: so many viewers are whole ones, with repair; the others count headers."""
+
+    url: str
+    tokens: Sequence[tuple[str, str | None]]
+    viewers: int
+    ramp_s: float
+    decrypt: int
+    decode: bool
+
+
+class Crowd:
+    """`run` until cancelled; it ends by itself when every viewer has been refused for good."""
+
+    def __init__(self, plan: CrowdPlan, http: aiohttp.ClientSession) -> None:
+        self._plan = plan
+        self._http = http
+        self._identity = CrowdIdentity()
+        self._check: PictureCheck | None = None
+        self._watchers = [self._watcher(index) for index in range(plan.viewers)]
+
+    async def run(self) -> None:
+        """Raises the last refusal when nobody is left."""
+        ticker = asyncio.create_task(self._tick())
+        tasks = [
+            asyncio.create_task(self._start(index, watcher))
+            for index, watcher in enumerate(self._watchers)
+        ]
+        try:
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+            for result in results:
+                if isinstance(result, BaseException) and not isinstance(result, ClientError):
+                    raise result
+        finally:
+            for task in (*tasks, ticker):
+                task.cancel()
+            await asyncio.gather(*tasks, ticker, return_exceptions=True)
+            self._identity.sockets.close()
+
+    def measure(self) -> list[ViewerFigures]:
+        """Figures of all; rates are since the last call."""
+        now_ms = time.monotonic() * 1000
+        return [watcher.measure(now_ms) for watcher in self._watchers]
+
+    def decoding(self) -> dict[str, Any]:
+        """What the decoder of the first viewer says, empty without one."""
+        if not self._plan.decode:
+            return {}
+        if self._check is None:
+            return {"decoded": 0, "undecodable": 0, "latency_ms": None}
+        return {
+            "decoded": self._check.pictures,
+            "undecodable": self._check.failed,
+            "latency_ms": self._check.latency_ms,
+        }
+
+    def _watcher(self, index: int) -> Watcher:
+        name, token = self._plan.tokens[index % len(self._plan.tokens)]
+        whole = index < self._plan.decrypt
+        decodes = self._plan.decode and index == 0
+
+        async def open_session(watcher: Watcher) -> ViewerSession:
+            if whole:
+                return await PortSession.open(self._http, self._plan.url, token, watcher)
+            return CrowdSession(self._identity, self._http, self._plan.url, token, watcher)
+
+        return Watcher(
+            name or str(index),
+            open_session,
+            repairs=whole,
+            on_media=self._decode if decodes else None,
+        )
+
+    def _decode(self, packets: list[bytes], now_ms: float) -> None:
+        negotiation = self._watchers[0].negotiation
+        if negotiation is None:
+            return
+        if self._check is None:
+            self._check = PictureCheck(negotiation)
+        self._check.follow(negotiation)
+        self._check.on_media(packets, now_ms)
+
+    async def _start(self, index: int, watcher: Watcher) -> None:
+        if self._plan.ramp_s > 0:
+            await asyncio.sleep(self._plan.ramp_s * index / self._plan.viewers)
+        await watcher.run()
+
+    async def _tick(self) -> None:
+        """A quarter of the viewers at a time: hundreds of reports at once would be a burst."""
+        turn = 0
+        while True:
+            await asyncio.sleep(TICK_S / 4)
+            now_ms = time.monotonic() * 1000
+            for watcher in self._watchers[turn::4]:
+                watcher.tick(now_ms)
+            self._identity.sockets.on_tick(now_ms)
+            turn = (turn + 1) % 4

@@ -30,12 +30,8 @@ class PictureCheck:
     """
 
     def __init__(self, negotiation: PublisherNegotiation) -> None:
-        self._codecs: dict[int, CodecParameters] = {
-            codec.payload_type: codec
-            for media in negotiation.media
-            for codec in media.codecs
-            if codec.name in _DECODER
-        }
+        self._negotiation: PublisherNegotiation | None = None
+        self._codecs: dict[int, CodecParameters] = {}
         self._decoder: Any = None
         self._decoder_name = ""
         self._packets: dict[int, bytes] = {}
@@ -43,6 +39,21 @@ class PictureCheck:
         self.pictures = 0
         self.failed = 0
         self.latency_ms: float | None = None
+        self.follow(negotiation)
+
+    def follow(self, negotiation: PublisherNegotiation) -> None:
+        """Packets now come from the session that has this negotiation; a new one starts afresh."""
+        if negotiation is self._negotiation:
+            return
+        self._negotiation = negotiation
+        self._packets.clear()
+        self._next_seq = None
+        self._codecs = {
+            codec.payload_type: codec
+            for media in negotiation.media
+            for codec in media.codecs
+            if codec.name in _DECODER
+        }
 
     def on_media(self, packets: list[bytes], now_ms: float) -> None:
         """Clear packets of one batch; what is not video is let pass."""

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 from hub.source.rate import RateController
 from hub.source.rtp_sender import Outgoing, RtpSender, TransportSequence
 from hub.source.units import EncodedUnit, Feed
-from relay.core.negotiation import PublisherNegotiation
+from relay.client.offered import Ssrcs
+from relay.core.negotiation import Kind, PublisherNegotiation
 from relay.core.rtcp import (
     Bye,
     FullIntraRequest,
@@ -35,7 +35,6 @@ from relay.core.rtcp import (
 
 NTP_EPOCH_OFFSET_S = 2_208_988_800
 """From 1900 to 1970."""
-Kind = Literal["audio", "video"]
 
 
 class MediaSender:
@@ -49,7 +48,7 @@ class MediaSender:
         self,
         feed: Feed,
         negotiation: PublisherNegotiation,
-        ssrcs: dict[Kind, tuple[int, int | None]],
+        ssrcs: Ssrcs,
         *,
         full_bps: int,
         now_ms: float,

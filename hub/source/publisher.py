@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import aiohttp
-from relay.client.whip_client import WhipClient
 
 from hub.source.media_sender import MediaSender
 from hub.source.pacer import Pacer
@@ -19,7 +18,8 @@ from hub.source.runner import FeedRunner
 from hub.source.units import Feed
 from relay.client.errors import ClientError
 from relay.client.reconnect import keep_connected
-from relay.transport import MediaPort
+from relay.client.whip_client import WhipClient
+from relay.transport.port import MediaPort
 
 REPORT_INTERVAL_S = 1.0
 SILENT_RECEIVER_S = 5.0

@@ -7,22 +7,23 @@ caller's loop (`relay.client.reconnect`), because only the caller knows what sil
 from __future__ import annotations
 
 import asyncio
-import secrets
-import string
+from collections.abc import Sequence
 from typing import Protocol
 
 import aiohttp
 
 from relay.client.errors import BadAnswerError, MediaTimeoutError
 from relay.client.http_session import DEFAULT_TIMEOUT_S, HttpSession
+from relay.client.negotiate import Negotiated, negotiate, new_credentials
 from relay.core.negotiation import PublisherNegotiation
-from relay.signalling.client_offer import ClientAnswer, OfferedMedia, build_offer, parse_answer
-from relay.transport.peer import CloseReason, Peer, PeerParameters
+from relay.signalling.client_offer import OfferedMedia
+from relay.signalling.offer import SdpError, parse_fragment
+from relay.transport.parameters import CloseReason
+from relay.transport.peer import Peer
 from relay.transport.port import MediaPort
 
 MEDIA_TIMEOUT_S = 6.0
 """ICE and DTLS must be up this long after the answer."""
-_ICE_ALPHABET = string.ascii_letters + string.digits
 
 
 class ClientHandler(Protocol):
@@ -40,7 +41,7 @@ class MediaClient:
 
     port: carries the media; clients of one server need a port each, since the server tells peers
     apart by address. http: the caller's, with its TLS settings. `negotiation` is there once
-    `connect` is through; `closed_reason` once the peer has ended.
+    `connect` has the answer; `closed_reason` once the peer has ended.
     """
 
     def __init__(
@@ -50,15 +51,17 @@ class MediaClient:
         url: str,
         token: str | None,
         handler: ClientHandler,
+        media: Sequence[OfferedMedia],
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self._port = port
         self._handler = handler
+        self._media = media
         self._peer: Peer | None = None
+        self._agreed: Negotiated | None = None
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
-        self._ufrag, self._pwd = _ice_credentials()
         self.http = HttpSession(http, url, token, timeout_s=timeout_s)
         self.negotiation = PublisherNegotiation(())
         self.closed_reason: CloseReason | None = None
@@ -74,9 +77,10 @@ class MediaClient:
 
     async def connect(self) -> None:
         """POST the offer, then ICE and DTLS. Raises ClientError; `close` is due in any case."""
-        answer = await self._negotiate()
-        self.negotiation = answer.negotiation
-        self._peer = self._port.add_peer(self._parameters(answer), self)
+        self._agreed = await negotiate(self.http, self._port.fingerprint, self._media)
+        self.negotiation = self._agreed.answer.negotiation
+        self.on_negotiated(self.negotiation)
+        self._peer = self._port.add_peer(self._agreed.peer_parameters(), self)
         waiters = [
             asyncio.create_task(self._connected.wait()),
             asyncio.create_task(self._closed.wait()),
@@ -93,7 +97,25 @@ class MediaClient:
                 "the server answers, but no media path comes up (is UDP blocked?)"
             )
 
-    async def wait_closed(self, timeout_s: float) -> bool:
+    async def restart_ice(self) -> None:
+        """New credentials by PATCH (RFC 9725 section 4.3.3), e.g. after a change of network.
+
+        Raises ClientError; the session then goes on as it was.
+        """
+        if self._peer is None or self._agreed is None:
+            raise BadAnswerError("the session is not open")
+        ufrag, pwd = new_credentials()
+        try:
+            answer = parse_fragment(await self.http.restart_ice(self._fragment(ufrag, pwd)))
+        except SdpError as error:
+            raise BadAnswerError(f"the server's fragment cannot be used: {error}") from error
+        if not answer.ice_ufrag or not answer.ice_pwd:
+            raise BadAnswerError("the server's fragment has no credentials")
+        self._peer.restart_ice(ufrag, pwd, answer.ice_ufrag, answer.ice_pwd)
+        for candidate in answer.candidates:
+            self._peer.add_remote_candidate(candidate)
+
+    async def wait_closed(self, timeout_s: float | None = None) -> bool:
         """True as soon as the peer has ended, False after `timeout_s`."""
         try:
             await asyncio.wait_for(self._closed.wait(), timeout_s)
@@ -108,12 +130,17 @@ class MediaClient:
         await self.http.delete()
 
     def send_rtp(self, packet: bytes) -> None:
+        """Send a clear RTP packet; nothing happens while the peer is not up."""
         if self._peer is not None and self._peer.connected:
             self._peer.send_rtp(packet)
 
     def send_rtcp(self, packet: bytes) -> None:
+        """Send a clear compound RTCP packet; nothing happens while the peer is not up."""
         if self._peer is not None and self._peer.connected:
             self._peer.send_rtcp(packet)
+
+    def on_negotiated(self, negotiation: PublisherNegotiation) -> None:
+        """The answer is there, media may follow at any moment; for subclasses."""
 
     def on_peer_connected(self, peer: Peer) -> None:
         self._connected.set()
@@ -131,35 +158,15 @@ class MediaClient:
         self.closed_reason = reason
         self._closed.set()
 
-    def _offered_media(self) -> tuple[OfferedMedia, ...]:
-        raise NotImplementedError
-
-    async def _negotiate(self) -> ClientAnswer:
-        offer = build_offer(
-            ufrag=self._ufrag,
-            pwd=self._pwd,
-            fingerprint=self._port.fingerprint,
-            media=self._offered_media(),
-        )
-        try:
-            return parse_answer(offer, await self.http.post_offer(offer))
-        except ValueError as error:
-            raise BadAnswerError(f"the server's answer cannot be used: {error}") from error
-
-    def _parameters(self, answer: ClientAnswer) -> PeerParameters:
-        return PeerParameters(
-            local_ufrag=self._ufrag,
-            local_pwd=self._pwd,
-            remote_ufrag=answer.ufrag,
-            remote_pwd=answer.pwd,
-            remote_fingerprints=answer.fingerprints,
-            dtls_role=answer.dtls_role,
-            ice_role="controlling",
-            remote_candidates=answer.candidates,
-        )
-
-
-def _ice_credentials() -> tuple[str, str]:
-    """ufrag and password (RFC 8839 section 5.4)."""
-    letters = [secrets.choice(_ICE_ALPHABET) for _ in range(32)]
-    return "".join(letters[:8]), "".join(letters[8:])
+    def _fragment(self, ufrag: str, pwd: str) -> str:
+        """Of the bundle's first section (RFC 8840 section 4.4)."""
+        section = self._media[0]
+        types = " ".join(str(codec.payload_type) for codec in section.codecs)
+        lines = [
+            f"a=ice-ufrag:{ufrag}",
+            f"a=ice-pwd:{pwd}",
+            "a=group:BUNDLE " + " ".join(str(i) for i in range(len(self._media))),
+            f"m={section.kind} 9 UDP/TLS/RTP/SAVPF {types}",
+            "a=mid:0",
+        ]
+        return "\r\n".join(lines) + "\r\n"

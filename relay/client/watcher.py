@@ -63,6 +63,7 @@ class Watcher:
         self._on_media = on_media
         self._backoff = backoff
         self._session: ViewerSession | None = None
+        self._negotiation: PublisherNegotiation | None = None
         self._lost = asyncio.Event()
         self._posted_ms = 0.0
         self._live_since_ms = 0.0
@@ -90,7 +91,7 @@ class Watcher:
             self._session = session
             self._live_since_ms = _now_ms()
             if self.reception is None:
-                self.reception = ViewerReception(session.negotiation)
+                self.begin(session.negotiation)
             self.figures.state = "live"
             self.figures.error = None
             self.figures.sessions += 1
@@ -101,8 +102,14 @@ class Watcher:
             with suppress(ClientError):
                 await session.close()
 
+    @property
+    def negotiation(self) -> PublisherNegotiation | None:
+        """Of the present session."""
+        return self._negotiation
+
     def begin(self, negotiation: PublisherNegotiation) -> None:
         """The session's answer is there: packets may come from now on."""
+        self._negotiation = negotiation
         self.reception = ViewerReception(negotiation)
 
     def on_lost(self) -> None:

@@ -19,8 +19,8 @@ def frames(count: int) -> list[list[bytes]]:
     sender = RtpSender(MEDIA, TransportSequence(), ssrc=7, rtx_ssrc=None)
     result = []
     for frame in range(count):
-        for unit in encoder.encode_i420(picture.draw(frame, time.time(), False), frame / 30):
-            result.append([sender.build(out, 0.0) for out in sender.packetize(unit)])
+        units = encoder.encode_i420(picture.draw(frame, time.time(), False), frame / 30)
+        result += [[sender.build(out, 0.0) for out in sender.packetize(unit)] for unit in units]
     return result
 
 

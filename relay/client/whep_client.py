@@ -1,0 +1,42 @@
+"""WHEP client (draft-ietf-wish-whep): a viewer, or a relay that pulls from its upstream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import aiohttp
+
+from relay.client.events import read_events
+from relay.client.http_session import DEFAULT_TIMEOUT_S
+from relay.client.media_client import ClientHandler, MediaClient
+from relay.client.offered import viewer_media
+from relay.client.sse import ServerEvent
+from relay.transport.port import MediaPort
+
+
+class WhepClient(MediaClient):
+    """A viewer's session: clear RTP comes to `handler.on_rtp`.
+
+    After `connect`, `negotiation` has the shape that `PublisherIngest` takes: the server's codecs,
+    extension ids and SSRCs.
+    """
+
+    def __init__(
+        self,
+        port: MediaPort,
+        http: aiohttp.ClientSession,
+        url: str,
+        token: str | None,
+        handler: ClientHandler,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+    ) -> None:
+        super().__init__(port, http, url, token, handler, viewer_media(), timeout_s=timeout_s)
+        self._client_http = http
+
+    def events(self) -> AsyncIterator[ServerEvent]:
+        """active, inactive and reconnect, until the stream ends; empty if it is not offered.
+
+        Raises ClientError.
+        """
+        return read_events(self._client_http, self.http)
