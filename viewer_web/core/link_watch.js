@@ -1,0 +1,108 @@
+/**
+ * Judges a viewer's link by what arrives and what is decoded, never by the ICE state: browsers take
+ * up to 26 s to say "failed", and a decoder can stand still on a perfect link.
+ *
+ * Feed samples with a monotonic clock, read verdicts. Voice without video packets is a working link.
+ */
+
+export const NO_PACKETS_MS = 1500;
+/** Before the first packet: ICE and DTLS over a slow line take their time. */
+export const FIRST_PACKET_MS = 5000;
+export const NO_FRAMES_MS = 3000;
+/** A pause between two samples longer than this is a sleeping computer, not a dead link. */
+export const SLEEP_GAP_MS = 4000;
+
+/**
+ * @typedef {object} LinkSample
+ * @property {number} packets RTP packets received so far, all kinds
+ * @property {number} videoPackets of these, video
+ * @property {number} frames video frames decoded so far
+ * @property {boolean} [hidden] the page is in the background, where browsers may stop decoding
+ *
+ * @typedef {object} Verdict
+ * @property {"starting"|"flowing"|"no_packets"|"no_frames"} kind
+ * @property {number} forMs how long it has been so
+ * @property {boolean} woke the computer slept before this sample
+ */
+
+export class LinkWatch {
+  #noPacketsMs;
+  #noFramesMs;
+  #last = null;
+  #lastNowMs = 0;
+  #packetMs = 0;
+  #frameMs = 0;
+  #videoPacketMs = -Infinity;
+  #videoSinceFrame = 0;
+  #sawPackets = false;
+
+  constructor({ noPacketsMs = NO_PACKETS_MS, noFramesMs = NO_FRAMES_MS } = {}) {
+    this.#noPacketsMs = noPacketsMs;
+    this.#noFramesMs = noFramesMs;
+  }
+
+  /** Start over: a new connection, or the publisher has come back. */
+  reset(nowMs) {
+    this.#last = null;
+    this.#lastNowMs = nowMs;
+    this.#restart(nowMs);
+    this.#sawPackets = false;
+  }
+
+  /**
+   * @param {LinkSample} sample
+   * @returns {Verdict}
+   */
+  sample(sample, nowMs) {
+    if (this.#last === null) {
+      this.#last = sample;
+      this.#lastNowMs = nowMs;
+      this.#restart(nowMs);
+      this.#sawPackets = sample.packets > 0;
+      return { kind: this.#sawPackets ? "flowing" : "starting", forMs: 0, woke: false };
+    }
+    const woke = nowMs - this.#lastNowMs > SLEEP_GAP_MS;
+    if (woke) this.#restart(nowMs);
+    this.#note(sample, nowMs);
+    this.#last = sample;
+    this.#lastNowMs = nowMs;
+    return { ...this.#verdict(sample, nowMs), woke };
+  }
+
+  #restart(nowMs) {
+    this.#packetMs = nowMs;
+    this.#frameMs = nowMs;
+    this.#videoPacketMs = -Infinity;
+    this.#videoSinceFrame = 0;
+  }
+
+  #note(sample, nowMs) {
+    const packets = sample.packets - this.#last.packets;
+    const video = sample.videoPackets - this.#last.videoPackets;
+    // Counters that step back belong to a new receiver: progress all the same.
+    if (packets !== 0) {
+      this.#packetMs = nowMs;
+      this.#sawPackets = true;
+    }
+    if (video !== 0) {
+      this.#videoPacketMs = nowMs;
+      this.#videoSinceFrame += Math.abs(video);
+    }
+    if (sample.frames !== this.#last.frames || sample.hidden) {
+      this.#frameMs = nowMs;
+      this.#videoSinceFrame = 0;
+    }
+  }
+
+  #verdict(sample, nowMs) {
+    const silentMs = nowMs - this.#packetMs;
+    const patienceMs = this.#sawPackets ? this.#noPacketsMs : FIRST_PACKET_MS;
+    if (silentMs >= patienceMs) return { kind: "no_packets", forMs: silentMs };
+    const frozenMs = nowMs - this.#frameMs;
+    const videoArrives = nowMs - this.#videoPacketMs < this.#noPacketsMs;
+    if (frozenMs >= this.#noFramesMs && videoArrives && this.#videoSinceFrame > 0) {
+      return { kind: "no_frames", forMs: frozenMs };
+    }
+    return { kind: this.#sawPackets ? "flowing" : "starting", forMs: 0 };
+  }
+}

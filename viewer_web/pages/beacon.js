@@ -1,0 +1,43 @@
+/** Reports the viewer's own figures to the hub, so that the operator sees what the hall sees. */
+
+import { HttpProblem } from "../core/problem.js";
+import { telemetry } from "../core/stats_digest.js";
+import { fetchJson } from "./api.js";
+
+const MIN_MS = 2000;
+const SPREAD_MS = 3000;
+
+export class TelemetryBeacon {
+  #env;
+  #player;
+  #token;
+  /** Reports that did not arrive: the picture never depends on them. */
+  failures = 0;
+
+  constructor(env, player, token) {
+    this.#env = env;
+    this.#player = player;
+    this.#token = token;
+  }
+
+  start() {
+    void this.#run();
+  }
+
+  async #run() {
+    for (;;) {
+      await this.#env.wait(MIN_MS + this.#env.random() * SPREAD_MS);
+      const { digest, state, sessionId } = this.#player;
+      if (digest === null || sessionId === null) continue;
+      try {
+        await fetchJson(this.#env, "/api/viewer/telemetry", this.#token, {
+          method: "POST",
+          body: telemetry(digest, state, sessionId),
+        });
+      } catch (error) {
+        if (!(error instanceof HttpProblem)) throw error;
+        this.failures += 1;
+      }
+    }
+  }
+}

@@ -1,0 +1,198 @@
+/** The commune's page: opens from its link and plays. Everything that decides is in rtc/ and core/. */
+
+import { lineWord } from "../core/line_word.js";
+import { bitrate, count, fps, millis, percent, size } from "../core/format.js";
+import { claimsOf, shareableLink, takeToken } from "../core/token.js";
+import { pageTranslator } from "../i18n/index.js";
+import { browserEnvironment } from "../rtc/environment.js";
+import { WhepPlayer } from "../rtc/whep_player.js";
+import { HttpProblem } from "../core/problem.js";
+import { fetchJson } from "./api.js";
+import { TelemetryBeacon } from "./beacon.js";
+import { byId, copyText, fillFigures, setMeter, setText, WakeLock } from "./dom.js";
+import { bindFullscreen, Screen } from "./screen.js";
+
+const METER_MS = 100;
+
+const translator = pageTranslator(document, localStorage);
+const token = takeToken({ location, history, keep: [sessionStorage, localStorage] });
+const claims = claimsOf(token);
+const slug = decodeURIComponent(location.pathname.split("/").filter(Boolean).pop() ?? "");
+const env = browserEnvironment();
+const wakeLock = new WakeLock();
+const screen = new Screen(byId("video"), byId("last-picture"), showSoundGate);
+
+let player = null;
+let figures = null;
+let notice = "";
+
+// A new link pasted over the old one changes the fragment alone, which loads nothing.
+addEventListener("hashchange", () => location.reload());
+
+function showSoundGate(blocked) {
+  byId("sound-gate").hidden = !blocked;
+  showMute();
+}
+
+function showMute() {
+  setText(byId("mute"), translator.t(screen.muted ? "viewer.unmute" : "viewer.mute"));
+  byId("mute").setAttribute("aria-pressed", String(screen.muted));
+}
+
+function showState() {
+  const state = player?.state ?? "denied";
+  const problem = player?.problem;
+  byId("status").dataset.state = state;
+  setText(byId("status-text"), translator.t(`viewer.state.${state}`));
+  const hidden = state === "playing" || state === "stopped" || state === "idle";
+  byId("overlay").hidden = hidden;
+  // Over a picture the sentence stands at the bottom, on an empty stage in the middle.
+  byId("overlay").classList.toggle("centre", byId("video").videoWidth === 0);
+  byId("retry").hidden = state !== "denied" || player === null;
+  if (hidden) return;
+  setText(byId("message"), translator.t(`viewer.state.${state}`));
+  setText(byId("hint"), notice ? translator.t(notice) : hintFor(state, problem));
+}
+
+function hintFor(state, problem) {
+  if (problem instanceof HttpProblem && problem.reason !== "nobody_on_air") {
+    return translator.t(problem.sentenceKey);
+  }
+  const key = `viewer.hint.${state}`;
+  return translator.has(key) ? translator.t(key) : "";
+}
+
+function showFigures() {
+  if (!figures) return;
+  const { digest, rates } = figures;
+  const { lang } = translator;
+  setText(byId("line-word"), translator.t(`viewer.link.${lineWord(digest, rates)}`));
+  if (byId("details").hidden) return;
+  const rtt = digest.roundTripTime === null ? null : digest.roundTripTime * 1000;
+  const jitter = digest.jitter === null ? null : digest.jitter * 1000;
+  fillFigures(byId("figures"), [
+    [translator.t("figure.bitrate"), bitrate(rates.bitrateBps, lang)],
+    [translator.t("figure.size"), size(digest.frameWidth, digest.frameHeight)],
+    [translator.t("figure.fps"), fps(digest.framesPerSecond)],
+    [translator.t("figure.loss"), percent(rates.lossRatio, lang)],
+    [translator.t("figure.jitter"), millis(jitter)],
+    [translator.t("figure.rtt"), millis(rtt)],
+    [translator.t("figure.buffer"), millis(rates.bufferMs)],
+    [translator.t("figure.freezes"), count(digest.freezeCount, lang)],
+  ]);
+}
+
+function showInfo(info) {
+  const name = info?.commune?.name ?? info?.name ?? claims.name ?? slug;
+  setText(byId("commune"), name);
+  const title = info?.title ?? info?.session_title;
+  if (title) {
+    delete byId("session-title").dataset.i18n;
+    setText(byId("session-title"), title);
+  }
+  document.title = `${name} · ${title ?? translator.t("viewer.title")}`;
+}
+
+/** Names to show; the picture does not wait for them. */
+async function loadInfo() {
+  showInfo(null);
+  try {
+    showInfo(await fetchJson(env, "/api/viewer/info", token));
+  } catch (error) {
+    if (!(error instanceof HttpProblem)) throw error;
+    // The name in the address stays; the player says what is wrong with the link.
+  }
+}
+
+function start() {
+  const stream = claims.stream && claims.stream !== "*" ? claims.stream : "phien-hop";
+  const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, location.origin).href;
+  player = new WhepPlayer({
+    env,
+    endpoint,
+    token,
+    surface: screen,
+    on: {
+      state: showState,
+      figures: (digest, rates) => {
+        figures = { digest, rates };
+        showFigures();
+      },
+    },
+  });
+  player.start();
+  const beacon = new TelemetryBeacon(env, player, token);
+  beacon.start();
+  void wakeLock.hold();
+  setInterval(() => setMeter(byId("sound-meter"), meterFraction(player.audioLevel)), METER_MS);
+  listen();
+}
+
+/** Linear level to a bar that moves with speech: -50 dB is empty, 0 dB full. */
+function meterFraction(level) {
+  return level > 0 ? 1 + Math.log10(level) / 2.5 : 0;
+}
+
+function listen() {
+  addEventListener("online", () => player.nudge("online"));
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) return;
+    void screen.play();
+    void wakeLock.renew();
+    player.nudge("visible");
+  });
+  addEventListener("pagehide", () => void player.stop({ keepalive: true }));
+  addEventListener("pageshow", (event) => {
+    if (event.persisted) player.start();
+  });
+  byId("retry").addEventListener("click", () => player.nudge("retry"));
+}
+
+byId("unmute").addEventListener("click", () => void screen.unmute());
+byId("mute").addEventListener("click", () => {
+  if (screen.muted) void screen.unmute();
+  else screen.mute();
+});
+byId("show-details").addEventListener("click", () => {
+  byId("details").hidden = !byId("details").hidden;
+  byId("show-details").setAttribute("aria-expanded", String(!byId("details").hidden));
+  showFigures();
+});
+byId("copy-link").addEventListener("click", async () => {
+  const done = await copyText(shareableLink(location.href, token));
+  const button = byId("copy-link");
+  setText(button, translator.t(done ? "link.copied" : "link.copy_failed"));
+  setTimeout(() => setText(button, translator.t("link.copy")), 6000);
+});
+byId("copy-link").hidden = token === null;
+bindFullscreen(byId("fullscreen"), translator);
+translator.onChange(() => {
+  showState();
+  showFigures();
+  showMute();
+});
+
+void loadInfo();
+if (token === null) {
+  notice = "link.no_token";
+  showState();
+} else {
+  start();
+  showState();
+}
+showMute();
+
+/** What tests and support read; nothing on the page depends on it. */
+Object.defineProperty(window, "wardcast", {
+  get: () => ({
+    state: player?.state ?? "denied",
+    frames: player?.digest?.framesDecoded ?? 0,
+    audioEnergy: player?.digest?.totalAudioEnergy ?? 0,
+    audioPackets: player?.digest?.audioPackets ?? 0,
+    sessionId: player?.sessionId ?? null,
+    recoveries: player?.log.entries ?? [],
+    recoveryCount: player?.log.recoveries ?? 0,
+    problem: player?.problem?.status ?? null,
+    digest: player?.digest ?? null,
+  }),
+});

@@ -1,0 +1,157 @@
+/**
+ * One WHEP session with its peer connection: a leg. A player has one leg, and two for the moment
+ * in which it moves from one to the other.
+ */
+
+import { HttpProblem } from "../core/problem.js";
+import { answerAfterRestart, restartFragment } from "../core/sdp.js";
+import { statsList, viewerDigest } from "../core/stats_digest.js";
+import { followSessionEvents } from "./event_stream.js";
+import { HttpSession } from "./http_session.js";
+
+export const EVENT_NAMES = ["active", "inactive", "reconnect", "viewercount", "layers"];
+
+export class WhepLeg {
+  #env;
+  #on;
+  #peer = null;
+  #answer = "";
+  #abort = new AbortController();
+  #tracks = new Map();
+  session;
+  /** The server has said `inactive` and not `active` since. */
+  publisherGone = false;
+
+  /**
+   * @param {import("./environment.js").Environment} env
+   * @param {{endpoint: string, token: string|null}} where
+   * @param {{event?: Function, gone?: Function, transport?: Function}} on
+   */
+  constructor(env, where, on = {}) {
+    this.#env = env;
+    this.#on = on;
+    this.session = new HttpSession({ ...where, fetch: env.fetch });
+  }
+
+  get connectionState() {
+    return this.#peer?.connectionState ?? "new";
+  }
+
+  get closed() {
+    return this.#abort.signal.aborted;
+  }
+
+  /** Negotiate; the tracks flow some moments later. Throws HttpProblem. */
+  async open() {
+    this.#peer = this.#newPeer();
+    for (const kind of ["audio", "video"]) {
+      this.#peer.addTransceiver(kind, { direction: "recvonly" });
+    }
+    // The server learns our address from STUN, so the offer goes out before any candidate.
+    const offer = await this.#peer.createOffer();
+    await this.#peer.setLocalDescription(offer);
+    const reply = await this.session.post(offer.sdp, this.#abort.signal);
+    if (reply.kind === "counter_offer") await this.#acceptOffer(reply.sdp);
+    else await this.#acceptAnswer(reply.sdp);
+    this.#follow();
+  }
+
+  /** PATCH new credentials on the living session. Throws HttpProblem; the old pair lives on. */
+  async restartIce() {
+    const offer = await this.#peer.createOffer({ iceRestart: true });
+    await this.#peer.setLocalDescription(offer);
+    try {
+      const fragment = await this.session.restartIce(restartFragment(offer.sdp));
+      const sdp = answerAfterRestart(this.#answer, fragment);
+      await this.#peer.setRemoteDescription({ type: "answer", sdp });
+      this.#answer = sdp;
+    } catch (error) {
+      if (this.#peer.signalingState === "have-local-offer") {
+        await this.#peer.setLocalDescription({ type: "rollback" });
+      }
+      throw error instanceof HttpProblem ? error : new HttpProblem(502, String(error));
+    }
+  }
+
+  /** A new MediaStream of the tracks: makes some browsers restart a decoder that stands still. */
+  stream() {
+    return this.#env.createStream([...this.#tracks.values()]);
+  }
+
+  async digest() {
+    const report = await this.#peer.getStats();
+    return viewerDigest(statsList(report), this.#env.now());
+  }
+
+  /** Sound level 0 … 1 of what arrives, played or not. */
+  audioLevel() {
+    const receiver = this.#peer?.getReceivers().find((one) => one.track?.kind === "audio");
+    return receiver?.getSynchronizationSources?.()[0]?.audioLevel ?? 0;
+  }
+
+  /** Free everything; the DELETE is sent but an unreachable server is no error. */
+  async close({ keepalive = false } = {}) {
+    this.#abort.abort();
+    this.#peer?.close();
+    try {
+      await this.session.delete({ keepalive });
+    } catch (error) {
+      // The server drops the session by itself when our ICE checks stop.
+      if (!(error instanceof HttpProblem)) throw error;
+    }
+  }
+
+  #newPeer() {
+    const peer = this.#env.createPeer({ bundlePolicy: "max-bundle" });
+    peer.addEventListener("track", ({ track }) => this.#tracks.set(track.kind, track));
+    peer.addEventListener("connectionstatechange", () => {
+      if (!this.closed) this.#on.transport?.(peer.connectionState);
+    });
+    return peer;
+  }
+
+  async #acceptAnswer(sdp) {
+    if (this.session.iceServers.length > 0) {
+      this.#peer.setConfiguration({
+        ...this.#peer.getConfiguration(),
+        iceServers: this.session.iceServers,
+      });
+    }
+    await this.#setRemote({ type: "answer", sdp });
+  }
+
+  /** 406 flow: the server offers, a fresh peer answers by PATCH. */
+  async #acceptOffer(sdp) {
+    this.#peer.close();
+    this.#tracks.clear();
+    this.#peer = this.#newPeer();
+    await this.#setRemote({ type: "offer", sdp });
+    const answer = await this.#peer.createAnswer();
+    await this.#peer.setLocalDescription(answer);
+    await this.session.answer(answer.sdp);
+  }
+
+  async #setRemote(description) {
+    try {
+      await this.#peer.setRemoteDescription(description);
+    } catch (error) {
+      // The browser cannot use what the server sent: for us a bad answer.
+      throw new HttpProblem(502, String(error));
+    }
+    this.#answer = description.sdp;
+  }
+
+  #follow() {
+    void followSessionEvents(this.session, {
+      names: EVENT_NAMES,
+      env: this.#env,
+      signal: this.#abort.signal,
+      onEvent: (event) => {
+        if (event.name === "active") this.publisherGone = false;
+        if (event.name === "inactive") this.publisherGone = true;
+        this.#on.event?.(event);
+      },
+      onGone: () => this.#on.gone?.(),
+    });
+  }
+}
