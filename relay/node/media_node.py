@@ -15,7 +15,8 @@ from relay.node.session import IceCredentials
 from relay.node.snapshot import NodeSnapshot, snapshot_of
 from relay.node.stream import Stream
 from relay.node.viewer import ViewerSession
-from relay.signalling.answer_publisher import answer_publisher
+from relay.signalling.answer import OfferRefused
+from relay.signalling.answer_publisher import PublisherPolicy, answer_publisher
 from relay.signalling.answer_viewer import answer_viewer
 from relay.signalling.events import EventHub
 from relay.signalling.node_protocol import Accepted, Grant, Refused
@@ -68,9 +69,12 @@ class MediaNode:
         now_ms = self.port.now_ms()
         self._check_slot(target, grant, now_ms)
         credentials = IceCredentials()
-        answer, negotiation, role = answer_publisher(
-            offer, self._local_transport(credentials), self.config.publisher_policy
-        )
+        try:
+            answer, negotiation, role = answer_publisher(
+                offer, self._local_transport(credentials), PublisherPolicy()
+            )
+        except OfferRefused as error:
+            raise self._refuse("offer", 422, str(error), None) from error
         publisher = Publisher(
             stream,
             grant,
@@ -98,9 +102,12 @@ class MediaNode:
             raise self._refuse("not_on_air", 409, "Nothing is on the air on this stream yet.")
         self._check_room(target, grant)
         credentials = IceCredentials()
-        answer, negotiation, role = answer_viewer(
-            offer, self._local_transport(credentials), on_air, _random_ssrc
-        )
+        try:
+            answer, negotiation, role = answer_viewer(
+                offer, self._local_transport(credentials), on_air, _random_ssrc
+            )
+        except OfferRefused as error:
+            raise self._refuse("offer", 422, str(error), None) from error
         viewer = ViewerSession(
             stream,
             grant,

@@ -48,10 +48,12 @@ class Publisher(MediaSession):
         self.ingest = PublisherIngest(negotiation, local_ssrc, now_ms)
         self.linter = IngestLinter(LintLimits(video_budget_bps=video_budget_bps))
         for media in negotiation.media:
-            self.linter.on_negotiated(media.kind, media.codecs[0])
+            for codec in media.codecs:
+                self.linter.on_negotiated(media.kind, codec)
         self.sources: dict[IngestSource, Source] = {}
         self.clock = PublisherClock()
         self.findings: list[Finding] = []
+        self._repaired: dict[int, int] = {}
         self._callbacks = callbacks
         self._next_source_number = next_source_number
 
@@ -116,6 +118,7 @@ class Publisher(MediaSession):
         for ingest_source in self.ingest.sources:
             if self.sources.get(ingest_source) is source:
                 self.ingest.request_keyframe(ingest_source, now_ms)
+                self.linter.on_keyframe_requested(source.number, now_ms)
                 self.flush_rtcp(now_ms)
 
     def flush_rtcp(self, now_ms: float) -> None:
@@ -127,6 +130,11 @@ class Publisher(MediaSession):
     def poll(self, now_ms: float) -> None:
         """Some ten times a second."""
         self.flush_rtcp(now_ms)
+        for ingest_source, source in self.sources.items():
+            inserted = ingest_source.stats.parameter_sets_inserted
+            if inserted > self._repaired.get(source.number, 0):
+                self._repaired[source.number] = inserted
+                self.linter.on_repaired(source.number, now_ms)
         self.findings = self.linter.poll(now_ms)
         live = set(self.ingest.sources)
         self.sources = {k: v for k, v in self.sources.items() if k in live}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import secrets
+from collections import deque
 from typing import Literal
 
 from relay.signalling.node_protocol import Grant
 from relay.signalling.offer import Offer, SdpFragment
 from relay.transport.peer import CloseReason, Peer, PeerHandler, PeerParameters
 from relay.transport.port import MediaPort
+
+MAX_UFRAGS = 16
 
 
 class IceCredentials:
@@ -48,6 +51,7 @@ class MediaSession:
         self.closed_reason: CloseReason | None = None
         self._port = port
         self._peer: Peer | None = None
+        self._remote_ufrags: deque[str] = deque(maxlen=MAX_UFRAGS)
 
     @property
     def peer(self) -> Peer:
@@ -60,6 +64,7 @@ class MediaSession:
         self, offer: Offer, dtls_role: Literal["server", "client"], handler: PeerHandler
     ) -> Peer:
         """Open the transport that the offer and our answer agreed on."""
+        self._remote_ufrags.append(offer.ice_ufrag)
         self._peer = self._port.add_peer(
             PeerParameters(
                 local_ufrag=self.credentials.ufrag,
@@ -74,12 +79,19 @@ class MediaSession:
         )
         return self._peer
 
+    def knows_ufrag(self, ufrag: str) -> Literal["current", "past", "new"]:
+        """Whether the client's ufrag is in use, was in use before a restart, or is new."""
+        if self._remote_ufrags and ufrag == self._remote_ufrags[-1]:
+            return "current"
+        return "past" if ufrag in self._remote_ufrags else "new"
+
     def add_remote_candidates(self, fragment: SdpFragment) -> None:
         """An ICE-lite agent learns addresses from checks: the client's candidates tell nothing."""
 
     def restart_ice(self, fragment: SdpFragment) -> SdpFragment:
         """RFC 9725 section 4.3.3: new credentials on both sides, media uninterrupted."""
         self.credentials = IceCredentials()
+        self._remote_ufrags.append(fragment.ice_ufrag)
         self.peer.restart_ice(
             self.credentials.ufrag, self.credentials.pwd, fragment.ice_ufrag, fragment.ice_pwd
         )

@@ -201,6 +201,7 @@ class Stream:
         if viewer.lanes is not None:
             self.router.remove_viewer(viewer.lanes)
         self.viewers.pop(viewer.id, None)
+        self._events.session_closed(viewer.id)
         self._tell_viewer_count()
 
     # -- time

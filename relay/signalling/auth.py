@@ -7,7 +7,7 @@ by the library's constant-time verification. A token never appears in an error o
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -64,11 +64,11 @@ class TokenVerifier:
             raise Forbidden("This token is for another stream.")
         return grant
 
-    def _claims(self, token: str) -> dict[str, object]:
+    def _claims(self, token: str) -> dict[str, Any]:
         error = "The token is not valid."
         for key in self._keys:
             try:
-                claims: dict[str, object] = jwt.decode(
+                claims: dict[str, Any] = jwt.decode(
                     token,
                     key,
                     algorithms=[ALGORITHM],

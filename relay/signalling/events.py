@@ -63,13 +63,14 @@ class Subscription:
         self.closed = True
         self._changed.set()
 
-    async def wait(self, timeout_s: float) -> None:
-        """Until something happens or the time is over."""
+    async def wait(self, timeout_s: float) -> bool:
+        """Until something happens; False when the time is over first."""
         try:
             await asyncio.wait_for(self._changed.wait(), timeout_s)
         except TimeoutError:
-            return
+            return False
         self._changed.clear()
+        return True
 
 
 class EventHub:

@@ -55,6 +55,9 @@ class SignallingSession(Protocol):
     """token_id of the grant that made it."""
     etag: str
 
+    def knows_ufrag(self, ufrag: str) -> Literal["current", "past", "new"]:
+        """Whether the client's ufrag is in use, was in use before a restart, or is new."""
+
     def add_remote_candidates(self, fragment: SdpFragment) -> None: ...
 
     def restart_ice(self, fragment: SdpFragment) -> SdpFragment:

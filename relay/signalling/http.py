@@ -1,0 +1,263 @@
+"""WHIP and WHEP over aiohttp: what RFC 9725 and the WHEP draft ask of a server.
+
+One resource class serves both; they differ in scope, node verb and extensions. A request passes
+rate limit, route, token, headers and body in this order, and every refusal is a problem+json.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+from aiohttp import web
+
+from relay.signalling.auth import Forbidden, InvalidToken, TokenVerifier, bearer_token
+from relay.signalling.body import read_text, require_type
+from relay.signalling.cors import add_cors, options_headers
+from relay.signalling.events import EVENT_TYPES, EventHub
+from relay.signalling.if_match import if_match
+from relay.signalling.node_protocol import (
+    Accepted,
+    Grant,
+    Refused,
+    Scope,
+    SignallingNode,
+    SignallingSession,
+)
+from relay.signalling.offer import SdpError, SdpFragment, parse_fragment, parse_offer
+from relay.signalling.problem import HttpProblem, problem_response
+from relay.signalling.rate_limit import RateLimiter
+from relay.signalling.sse import SseResource
+
+SDP = "application/sdp"
+FRAGMENT = "application/trickle-ice-sdpfrag"
+SSE_REL = "urn:ietf:params:whep:ext:core:server-sent-events"
+
+log = logging.getLogger(__name__)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@dataclass(frozen=True)
+class SignallingConfig:
+    """ice_servers: ready Link values (RFC 9725 section 4.6). public_url: origin for Location when
+    it cannot be told from the request. rate, burst: requests of one address."""
+
+    ice_servers: tuple[str, ...] = ()
+    public_url: str = ""
+    max_body_bytes: int = 64 * 1024
+    body_timeout_s: float = 5.0
+    rate: float = 50.0
+    burst: float = 300.0
+    accept_query_token: bool = True
+    event_types: tuple[str, ...] = field(default=EVENT_TYPES)
+
+
+def signalling_routes(
+    node: SignallingNode, events: EventHub, verifier: TokenVerifier, config: SignallingConfig
+) -> list[web.RouteDef]:
+    """Routes for /whip and /whep, to be added to an application."""
+    limiter = RateLimiter(config.rate, config.burst)
+    routes: list[web.RouteDef] = []
+    resources = (
+        SessionResource("whip", node, verifier, config),
+        SessionResource("whep", node, verifier, config),
+    )
+    for resource in resources:
+        base = f"/{resource.protocol}/{{stream}}"
+        routes.append(web.route("*", base, guarded(resource.endpoint, limiter)))
+        routes.append(web.route("*", base + "/{session}", guarded(resource.session, limiter)))
+    whep = resources[1]
+    sse = SseResource(events, whep.owned_session, config.event_types, config.max_body_bytes)
+    base = "/whep/{stream}/{session}/sse"
+    routes.append(web.route("*", base, guarded(sse.subscriptions, limiter)))
+    routes.append(web.route("*", base + "/{subscription}", guarded(sse.stream, limiter)))
+    return routes
+
+
+def guarded(handler: Handler, limiter: RateLimiter) -> Handler:
+    """Rate limit, problems as answers, CORS on everything."""
+
+    async def run(request: web.Request) -> web.StreamResponse:
+        try:
+            if request.method in ("POST", "PATCH", "DELETE"):
+                wait_s = limiter.take(request.remote or "", time.monotonic())
+                if wait_s:
+                    seconds = {"Retry-After": str(max(1, math.ceil(wait_s)))}
+                    raise HttpProblem(429, "Too many requests from this address.", seconds)
+            response = await handler(request)
+        except HttpProblem as problem:
+            response = problem_response(problem)
+        if not response.prepared:
+            add_cors(response.headers)
+        return response
+
+    return run
+
+
+class SessionResource:
+    """The endpoint and the sessions of one protocol."""
+
+    def __init__(
+        self,
+        protocol: Literal["whip", "whep"],
+        node: SignallingNode,
+        verifier: TokenVerifier,
+        config: SignallingConfig,
+    ) -> None:
+        self.protocol = protocol
+        self._node = node
+        self._verifier = verifier
+        self._config = config
+        self._scope: Scope = "publish" if protocol == "whip" else "view"
+        self._kind = "publisher" if protocol == "whip" else "viewer"
+
+    async def endpoint(self, request: web.Request) -> web.StreamResponse:
+        """/whip/<stream>, /whep/<stream>."""
+        methods = ("OPTIONS", "GET", "HEAD", "POST")
+        match request.method:
+            case "POST":
+                return await self._create(request)
+            case "OPTIONS":
+                headers = options_headers(methods, accept_post=SDP)
+                response = web.Response(status=200, headers=headers)
+                if "Access-Control-Request-Method" not in request.headers:
+                    self._add_ice_servers(response)
+                return response
+            case "GET" | "HEAD":
+                return self._empty()
+        raise _not_allowed(methods)
+
+    async def session(self, request: web.Request) -> web.StreamResponse:
+        """/whip/<stream>/<session>, /whep/<stream>/<session>."""
+        methods = ("OPTIONS", "GET", "HEAD", "PATCH", "DELETE")
+        match request.method:
+            case "PATCH":
+                return await self._patch(request, self.owned_session(request))
+            case "DELETE":
+                await self.owned_session(request).close()
+                return web.Response(status=200)
+            case "OPTIONS":
+                headers = options_headers(methods, accept_post=None)
+                headers["Accept-Patch"] = FRAGMENT
+                return web.Response(status=200, headers=headers)
+            case "GET" | "HEAD":
+                return self._empty()
+        raise _not_allowed(methods)
+
+    def owned_session(self, request: web.Request) -> SignallingSession:
+        """The session of the URL, if the token may touch it: 401, 403 or 404 otherwise."""
+        token = self._token(request)
+        try:
+            grant = self._verifier.verify(token)
+        except InvalidToken as error:
+            raise _unauthorized(str(error)) from error
+        session = self._node.session(request.match_info["session"])
+        if (
+            session is None
+            or session.kind != self._kind
+            or session.stream != request.match_info["stream"]
+        ):
+            raise HttpProblem(404, "There is no such session (any more).")
+        if grant.scope != "operate" and (
+            grant.scope != self._scope or not self._owns(grant, session)
+        ):
+            raise HttpProblem(403, "This session belongs to somebody else.")
+        return session
+
+    def _owns(self, grant: Grant, session: SignallingSession) -> bool:
+        return grant.token_id == session.owner
+
+    async def _create(self, request: web.Request) -> web.Response:
+        stream = request.match_info["stream"]
+        grant = self._authorize(request, stream)
+        require_type(request, SDP)
+        text = await read_text(request, self._config.max_body_bytes, self._config.body_timeout_s)
+        try:
+            offer = parse_offer(text)
+        except SdpError as error:
+            raise HttpProblem(400, f"The offer cannot be read: {error}.") from error
+        verb = self._node.publish if self.protocol == "whip" else self._node.view
+        try:
+            accepted = await verb(stream, offer, grant)
+        except Refused as refusal:
+            raise _refused(refusal) from refusal
+        return self._created(stream, accepted)
+
+    def _created(self, stream: str, accepted: Accepted) -> web.Response:
+        location = f"{self._config.public_url}/{self.protocol}/{stream}/{accepted.session_id}"
+        response = web.Response(status=201, text=accepted.answer_sdp, content_type=SDP)
+        response.headers["Location"] = location
+        response.headers["ETag"] = f'"{accepted.etag}"'
+        self._add_ice_servers(response)
+        if self.protocol == "whep":
+            types = ",".join(self._config.event_types)
+            response.headers.add("Link", f'<{location}/sse>; rel="{SSE_REL}"; events="{types}"')
+        return response
+
+    async def _patch(self, request: web.Request, session: SignallingSession) -> web.Response:
+        require_type(request, FRAGMENT)
+        matched = if_match(request.headers.get("If-Match"), session.etag)
+        if matched is None:
+            raise HttpProblem(428, "PATCH needs If-Match with the ETag of the ICE session.")
+        if not matched:
+            raise HttpProblem(412, "The ETag is that of an earlier ICE session.")
+        text = await read_text(request, self._config.max_body_bytes, self._config.body_timeout_s)
+        try:
+            fragment = parse_fragment(text)
+        except SdpError as error:
+            raise HttpProblem(400, f"The fragment cannot be read: {error}.") from error
+        if fragment.ice_ufrag and session.knows_ufrag(fragment.ice_ufrag) == "new":
+            return self._restart(session, fragment)
+        session.add_remote_candidates(fragment)
+        return web.Response(status=204)
+
+    def _restart(self, session: SignallingSession, fragment: SdpFragment) -> web.Response:
+        if not fragment.ice_pwd:
+            raise HttpProblem(400, "An ICE restart needs ice-ufrag and ice-pwd.")
+        answer = session.restart_ice(fragment)
+        response = web.Response(status=200, text=answer.to_sdp(), content_type=FRAGMENT)
+        response.headers["ETag"] = f'"{session.etag}"'
+        return response
+
+    def _authorize(self, request: web.Request, stream: str) -> Grant:
+        try:
+            return self._verifier.authorize(self._token(request), (self._scope,), stream)
+        except InvalidToken as error:
+            raise _unauthorized(str(error)) from error
+        except Forbidden as error:
+            raise HttpProblem(403, str(error)) from error
+
+    def _token(self, request: web.Request) -> str:
+        token = bearer_token(request.headers.get("Authorization"))
+        if not token and self._config.accept_query_token and self.protocol == "whep":
+            token = request.query.get("ticket", "")
+        return token
+
+    def _empty(self) -> web.Response:
+        """G1, E5: a success without content; WHEP names the type that it serves."""
+        if self.protocol == "whip":
+            return web.Response(status=204)
+        return web.Response(status=200, headers={"Content-Type": SDP})
+
+    def _add_ice_servers(self, response: web.Response) -> None:
+        for link in self._config.ice_servers:
+            response.headers.add("Link", link)
+
+
+def _unauthorized(detail: str) -> HttpProblem:
+    return HttpProblem(401, detail, {"WWW-Authenticate": 'Bearer realm="wardcast"'})
+
+
+def _not_allowed(methods: tuple[str, ...]) -> HttpProblem:
+    return HttpProblem(405, "This method is not served here.", {"Allow": ", ".join(methods)})
+
+
+def _refused(refusal: Refused) -> HttpProblem:
+    headers = {}
+    if refusal.retry_after_s is not None:
+        headers["Retry-After"] = str(refusal.retry_after_s)
+    return HttpProblem(refusal.status, refusal.detail, headers)
