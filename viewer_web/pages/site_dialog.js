@@ -1,0 +1,124 @@
+/** One site in detail: its screens, and the two things an operator can do about them. */
+
+import { bitrate, count, fps, millis, percent, size, timeOfDay } from "../core/format.js";
+import { HttpProblem } from "../core/problem.js";
+import { fetchJson } from "./api.js";
+import { byId, element, fillFigures, setText } from "./dom.js";
+import { gradeWord } from "./site_views.js";
+
+export class SiteDialog {
+  #env;
+  #token;
+  #translator;
+  #row = null;
+  #dialog = byId("detail");
+
+  constructor(env, token, translator) {
+    this.#env = env;
+    this.#token = token;
+    this.#translator = translator;
+    byId("detail-close").addEventListener("click", () => this.#dialog.close());
+    byId("new-link").addEventListener("click", () => void this.#newLink());
+  }
+
+  /** Slug of the site that is shown, or null. */
+  get slug() {
+    return this.#dialog.open ? (this.#row?.slug ?? null) : null;
+  }
+
+  open(row) {
+    setText(byId("detail-result"), "");
+    this.update(row);
+    this.#dialog.showModal();
+  }
+
+  update(row) {
+    this.#row = row;
+    setText(byId("detail-name"), row.name);
+    byId("detail-grade").dataset.grade = row.grade;
+    setText(byId("detail-grade"), gradeWord(row.grade, this.#translator));
+    setText(byId("detail-reason"), row.reason);
+    this.#drawSessions(row.sessions);
+  }
+
+  #drawSessions(sessions) {
+    const box = byId("detail-sessions");
+    const shown = [...box.querySelectorAll(".session")].map((one) => one.dataset.id);
+    if (shown.join() !== sessions.map((one) => one.id).join() || sessions.length === 0) {
+      box.replaceChildren(
+        ...(sessions.length > 0
+          ? sessions.map((session, index) => this.#sessionBox(session, index + 1))
+          : [element("p", { text: this.#translator.t("operator.no_sessions") })]),
+      );
+    }
+    sessions.forEach((session, index) => this.#fillSession(box.children[index], session));
+  }
+
+  #sessionBox(session, n) {
+    const { t } = this.#bound();
+    return element(
+      "section",
+      { class: "session", "data-id": session.id },
+      element("h3", { text: t("operator.session", { n }) }),
+      element("dl", { class: "figures" }),
+      element("p", { class: "agent", text: session.user_agent ?? "" }),
+      element("button", {
+        type: "button",
+        text: t("operator.kick"),
+        onclick: () => void this.#kick(session.id),
+      }),
+    );
+  }
+
+  #fillSession(box, session) {
+    const { t, lang } = this.#bound();
+    fillFigures(box.querySelector("dl"), [
+      [t("operator.column.since"), timeOfDay(session.joined_at, lang)],
+      [t("figure.bitrate"), bitrate(session.bitrate_bps, lang)],
+      [t("figure.loss"), percent(session.loss_ratio, lang)],
+      [t("figure.jitter"), millis(session.jitter_ms)],
+      [t("figure.rtt"), millis(session.rtt_ms)],
+      [t("figure.fps"), fps(session.fps)],
+      [t("figure.size"), size(session.width, session.height)],
+      [t("figure.freezes"), count(session.freeze_count, lang)],
+    ]);
+  }
+
+  #bound() {
+    const translator = this.#translator;
+    return { t: (key, values) => translator.t(key, values), lang: translator.lang };
+  }
+
+  async #kick(id) {
+    const { t } = this.#bound();
+    if (!confirm(t("operator.kick_confirm", { name: this.#row.name }))) return;
+    await this.#do(async () => {
+      await fetchJson(this.#env, `/api/operator/sessions/${encodeURIComponent(id)}`, this.#token, {
+        method: "DELETE",
+      });
+      return t("operator.kick_done");
+    });
+  }
+
+  async #newLink() {
+    const { t } = this.#bound();
+    const { slug, name } = this.#row;
+    if (!confirm(t("operator.new_link_confirm", { name }))) return;
+    await this.#do(async () => {
+      const path = `/api/operator/communes/${encodeURIComponent(slug)}/link`;
+      const answer = await fetchJson(this.#env, path, this.#token, { method: "POST", body: {} });
+      return `${t("operator.new_link_done", { name })} ${answer?.url ?? answer?.link ?? ""}`;
+    });
+  }
+
+  async #do(action) {
+    try {
+      setText(byId("detail-result"), await action());
+    } catch (error) {
+      if (!(error instanceof HttpProblem)) throw error;
+      const { t } = this.#bound();
+      const reason = error.detail || t(error.sentenceKey);
+      setText(byId("detail-result"), t("operator.action_failed", { reason }));
+    }
+  }
+}
