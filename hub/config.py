@@ -1,0 +1,180 @@
+"""The one configuration file: validated YAML, overridden by environment, overridden by flags.
+
+Environment: WARDCAST_<SECTION>__<KEY>, e.g. WARDCAST_MEDIA__PORT=7000. An unknown key or a bad
+value stops at start-up with a sentence that names it. docs/configuration.md explains every key.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hub.roster import DEFAULT_ROSTER
+
+ENV_PREFIX = "WARDCAST_"
+Port = Annotated[int, Field(ge=0, le=65535)]
+Addresses = tuple[str, ...]
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the text names key, value and what is allowed."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _checked_addresses(values: Addresses) -> Addresses:
+    for value in values:
+        ipaddress.ip_address(value)
+    return values
+
+
+class HttpConfig(_Section):
+    """The pages and the API. tls: off, auto (a certificate of our own) or files."""
+
+    host: str = "0.0.0.0"
+    port: Port = 8080
+    tls: Literal["off", "auto", "files"] = "auto"
+    tls_port: Port = 8443
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    public_url: str = ""
+    requests_per_second: Annotated[float, Field(gt=0, le=100_000)] = 50.0
+    request_burst: Annotated[float, Field(ge=1, le=1_000_000)] = 400.0
+
+    @model_validator(mode="after")
+    def _files_given(self) -> HttpConfig:
+        if self.tls == "files" and not (self.tls_certificate and self.tls_key):
+            raise ValueError("tls: files needs tls_certificate and tls_key")
+        return self
+
+
+class MediaConfig(_Section):
+    """The media port. port 0 is any free port."""
+
+    port: Port = 7000
+    addresses: Addresses = ()
+    announced: Addresses = ()
+    max_viewers: Annotated[int, Field(ge=1, le=100_000)] = 700
+    max_viewers_per_commune: Annotated[int, Field(ge=1, le=10_000)] = 20
+    takeover_seconds: Annotated[float, Field(ge=0.5, le=60)] = 2.0
+    consent_seconds: Annotated[float, Field(ge=5, le=60)] = 10.0
+    video_budget_kbps: Annotated[int, Field(ge=100, le=50_000)] = 4000
+
+    _addresses = field_validator("addresses", "announced")(_checked_addresses)
+
+
+class StreamConfig(_Section):
+    """What is broadcast."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "phien-hop"
+    title_vi: str = "Phiên họp đầu tiên của chính quyền phường Lê Đại Hành"
+    title_en: str = "First session of the new local government, Lê Đại Hành ward"
+    extra: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")], ...] = ("du-phong",)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All streams that may be published."""
+        return (self.name, *(n for n in self.extra if n != self.name))
+
+
+class TokenConfig(_Section):
+    """Lifetimes in hours."""
+
+    publish_hours: Annotated[float, Field(gt=0, le=8760)] = 24.0
+    view_hours: Annotated[float, Field(gt=0, le=8760)] = 72.0
+    operate_hours: Annotated[float, Field(gt=0, le=8760)] = 24.0
+
+
+class MetricsConfig(_Section):
+    """open_to: addresses that may read /metrics without a token."""
+
+    open_to: Addresses = ()
+
+    _addresses = field_validator("open_to")(_checked_addresses)
+
+
+class LogConfig(_Section):
+    """level and format of the log on stderr."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["console", "json"] = "console"
+
+
+class HubConfig(_Section):
+    """The whole file. data_dir: keys, certificate, attendance."""
+
+    data_dir: Path = Path("var")
+    roster: Path = DEFAULT_ROSTER
+    http: HttpConfig = HttpConfig()
+    media: MediaConfig = MediaConfig()
+    stream: StreamConfig = StreamConfig()
+    tokens: TokenConfig = TokenConfig()
+    metrics: MetricsConfig = MetricsConfig()
+    log: LogConfig = LogConfig()
+
+
+def load_config(
+    path: Path | None, environment: Mapping[str, str], overrides: Mapping[str, Any] | None = None
+) -> HubConfig:
+    """File, then environment, then flags ("http.port": 8080). Raises ConfigError."""
+    tree = _read(path) if path is not None else {}
+    for name, value in sorted(environment.items()):
+        if name.startswith(ENV_PREFIX) and "__" in name:
+            keys = name.removeprefix(ENV_PREFIX).lower().split("__")
+            _put(tree, keys, _parse(value, name), name)
+    for dotted, value in (overrides or {}).items():
+        if value is not None:
+            _put(tree, dotted.split("."), value, dotted)
+    try:
+        return HubConfig.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigError(_sentence(error, path)) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not YAML: {error}") from error
+    if tree is None:
+        return {}
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{path}: must be a mapping of sections")
+    return tree
+
+
+def _put(tree: dict[str, Any], keys: list[str], value: Any, source: str) -> None:
+    for key in keys[:-1]:
+        branch = tree.setdefault(key, {})
+        if not isinstance(branch, dict):
+            raise ConfigError(f"{source}: {key} is not a section")
+        tree = branch
+    tree[keys[-1]] = value
+
+
+def _parse(value: str, name: str) -> Any:
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name}: {value!r} is not a YAML value") from error
+
+
+def _sentence(error: ValidationError, path: Path | None) -> str:
+    sentences = []
+    for fault in error.errors():
+        key = ".".join(map(str, fault["loc"])) or "configuration"
+        if fault["type"] == "extra_forbidden":
+            sentences.append(f"unknown key '{key}'")
+        else:
+            message = fault["msg"].removeprefix("Value error, ")
+            sentences.append(f"'{key}': {message} (given: {fault.get('input')!r})")
+    return f"{path or 'configuration'}: " + "; ".join(sentences)

@@ -1,0 +1,1 @@
+"""Shared state of the hub: one small interface, one implementation a file."""

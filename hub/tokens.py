@@ -1,0 +1,70 @@
+"""Issuing tokens: Ed25519-signed JWTs whose checking half is `relay.signalling.auth`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from relay.signalling.auth import ALGORITHM, AUDIENCE
+from relay.signalling.node_protocol import Scope
+
+KEY_FILE = "token-key.pem"
+
+
+class KeyFileError(ValueError):
+    """A key file that cannot be used."""
+
+
+def load_or_create_key(path: Path) -> Ed25519PrivateKey:
+    """The signing key, made at first start with mode 0600. Raises KeyFileError."""
+    if not path.exists():
+        key = Ed25519PrivateKey.generate()
+        pem = key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+        return key
+    try:
+        loaded = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (OSError, ValueError, TypeError) as error:
+        raise KeyFileError(f"{path}: is not a readable private key") from error
+    if not isinstance(loaded, Ed25519PrivateKey):
+        raise KeyFileError(f"{path}: is not an Ed25519 key")
+    return loaded
+
+
+class TokenIssuer:
+    """Signs tokens with one key."""
+
+    def __init__(self, key: Ed25519PrivateKey) -> None:
+        self._key = key
+
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        """What a verifier needs."""
+        return self._key.public_key()
+
+    def issue(self, scope: Scope, subject: str, stream: str, lifetime_s: float) -> str:
+        """A token. subject: commune slug, publisher or operator name; stream "*" is any."""
+        now = int(time.time())
+        claims = {
+            "scope": scope,
+            "sub": subject,
+            "stream": stream,
+            "jti": secrets.token_urlsafe(12),
+            "iat": now,
+            "exp": now + int(lifetime_s),
+            "aud": AUDIENCE,
+        }
+        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
