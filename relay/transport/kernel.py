@@ -35,6 +35,8 @@ MMSGHDR = np.dtype(
 IOVEC = np.dtype([("base", np.uint64), ("bytes", np.uint64)])
 """struct iovec."""
 
+AF_INET = int(socket.AF_INET)
+AF_INET6 = int(socket.AF_INET6)
 SOL_UDP = 17
 UDP_SEGMENT = 103
 UDP_GRO = 104

@@ -45,7 +45,8 @@ class PeerParameters:
     """What offer and answer settled about one transport.
 
     remote_fingerprints: (algorithm in lower case, "AA:BB…"). dtls_role: ours. ice_role: lite only
-    answers checks (servers), controlling sends them (clients).
+    answers checks (servers), controlling sends them (clients). open_media: False hands RTP on
+    sealed and unchecked, for load clients that read only its clear header.
     """
 
     local_ufrag: str
@@ -56,6 +57,7 @@ class PeerParameters:
     dtls_role: DtlsRole
     ice_role: IceRole
     remote_candidates: tuple[Candidate, ...] = ()
+    open_media: bool = True
 
 
 class PeerHandler(Protocol):

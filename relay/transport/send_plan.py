@@ -120,7 +120,8 @@ def _messages(batch: SendBatch, table: PeerTable) -> tuple[Ints, Ints, Ints, int
 def _ranges(starts: Ints, counts: Ints) -> Ints:
     """The numbers start, start+1 … of each run, one after another."""
     before = np.cumsum(counts) - counts
-    return np.arange(int(counts.sum()), dtype=np.int64) + np.repeat(starts - before, counts)
+    offsets: Ints = np.repeat(starts - before, counts)
+    return np.arange(int(counts.sum()), dtype=np.int64) + offsets
 
 
 def _group(

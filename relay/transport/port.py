@@ -1,0 +1,264 @@
+"""The one UDP port of a process: every peer behind it, drained and filled in batches.
+
+Demultiplexing (RFC 7983 by the first byte, then by remote address). STUN requests find their peer
+by USERNAME and are the only way in for an address that is not known yet: nothing is kept of one
+that does not prove itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import Sequence
+
+from relay.core.arena import SendBatch
+from relay.core.drops import DropReason
+from relay.transport import kernel
+from relay.transport.batch_sender import BLOCKED, BatchSender
+from relay.transport.candidate import Candidate, local_candidates, machine_addresses
+from relay.transport.certificate import DtlsCertificate
+from relay.transport.counters import PortCounters
+from relay.transport.deadlines import Deadlines
+from relay.transport.dtls import DtlsContext
+from relay.transport.ice import DEFAULT_CONSENT_MS, Path
+from relay.transport.parameters import CloseReason, PeerHandler, PeerParameters
+from relay.transport.peer import Peer
+from relay.transport.peer_table import PeerTable
+from relay.transport.receiver import Receiver
+from relay.transport.registry import PeerRegistry
+from relay.transport.send_queue import SendQueue
+from relay.transport.srtp import PeerSrtp, SrtpScratch
+from relay.transport.udp_socket import UdpSocket, open_sockets
+
+ENOBUFS_RETRY_S = 0.001
+"""A device queue that is full does not show in the socket's writability."""
+
+
+class MediaPort:
+    """Made by `open`; owned by the event loop that opened it. Not thread-safe."""
+
+    def __init__(
+        self,
+        sockets: Sequence[UdpSocket],
+        candidates: tuple[Candidate, ...],
+        certificate: DtlsCertificate,
+        consent_timeout_ms: float,
+        gso: bool,
+    ) -> None:
+        self.port = sockets[0].port
+        self.fingerprint = certificate.fingerprint
+        self.candidates = candidates
+        self.counters = PortCounters()
+        self.scratch = SrtpScratch()
+        self._loop = asyncio.get_running_loop()
+        self._sockets = {0 if s.family == kernel.AF_INET else 1: s for s in sockets}
+        self._context = DtlsContext(certificate)
+        self._consent_timeout_ms = consent_timeout_ms
+        self._table = PeerTable(gso=gso)
+        self._registry = PeerRegistry()
+        self._deadlines = Deadlines()
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_ms = float("inf")
+        self._queues = {slot: SendQueue(self._on_overflow) for slot in self._sockets}
+        self._blocked: set[int] = set()
+        self._sender = BatchSender(self._table, self.counters, self)
+        self._receiver = Receiver(self._registry, self.counters, self._loop)
+        self._closed = False
+        for sock in sockets:
+            self._loop.add_reader(sock.fd, self._receiver.on_readable, sock)
+
+    @classmethod
+    async def open(
+        cls,
+        *,
+        port: int,
+        addresses: Sequence[str] | None = None,
+        announced: Sequence[str] = (),
+        certificate: DtlsCertificate | None = None,
+        consent_timeout_ms: float = DEFAULT_CONSENT_MS,
+        client: bool = False,
+        gso: bool | None = None,
+    ) -> MediaPort:
+        """Bind and start to listen.
+
+        port: 0 takes any that is free. addresses: to serve, None is all. announced: stand in for
+        them in the candidates (1:1 NAT). client: a light port for one outgoing session: IPv4,
+        small buffers, joined receives. gso: None asks the kernel.
+        Raises OSError when the port cannot be bound, ValueError for what is no IP address.
+        """
+        sockets = open_sockets(port, addresses, client=client)
+        families = {s.family for s in sockets}
+        hosts = [
+            host
+            for host in (addresses or (() if client else machine_addresses()))
+            if (kernel.AF_INET6 if ":" in host else kernel.AF_INET) in families
+        ]
+        return cls(
+            sockets,
+            local_candidates(hosts, sockets[0].port, announced=announced),
+            certificate or DtlsCertificate.generate(),
+            consent_timeout_ms,
+            kernel.probe_gso() if gso is None else gso,
+        )
+
+    def now_ms(self) -> float:
+        """Monotonic milliseconds: the event loop's clock."""
+        return self._loop.time() * 1000
+
+    def add_peer(self, parameters: PeerParameters, handler: PeerHandler) -> Peer:
+        """A transport; the handler is not called before this returns.
+
+        Raises ValueError if another peer has the same local ufrag, RuntimeError once closed.
+        """
+        if self._closed:
+            raise RuntimeError("the port is closed")
+        self._registry.check_ufrag(parameters.local_ufrag)
+        now_ms = self.now_ms()
+        peer = Peer(
+            self,
+            self._table.take_index(now_ms),
+            parameters,
+            handler,
+            self._context,
+            self._consent_timeout_ms,
+            now_ms,
+        )
+        self._registry.add(peer)
+        peer.begin(now_ms)
+        return peer
+
+    def send_batch(self, batch: SendBatch) -> None:
+        """Seal rows in place and send. Never blocks; what the socket refuses waits, bounded.
+
+        Rows of peers that are gone or not keyed are counted drops. Raises ValueError when the
+        trains do not add up to the rows.
+        """
+        if not self._closed:
+            self._sender.send(batch)
+
+    async def close(self) -> None:
+        """Close every peer (SHUTDOWN) and free the sockets. May be called twice."""
+        if self._closed:
+            return
+        for peer in self._registry.all():
+            peer.close(CloseReason.SHUTDOWN)
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self._sender.forget_plans()
+        for slot, sock in self._sockets.items():
+            self._loop.remove_reader(sock.fd)
+            if slot in self._blocked:
+                self._loop.remove_writer(sock.fd)
+            sock.close()
+        await asyncio.sleep(0)
+
+    # -- PeerHost
+
+    def transmit(self, peer: Peer, data: bytes, path: Path) -> None:
+        """One datagram to a path of a peer."""
+        self._transmit(peer.index, data, path)
+
+    def on_paths_changed(self, peer: Peer) -> None:
+        """ICE learned, forgot or selected a path, or changed credentials."""
+        if self._registry.update(peer):
+            self._table.set_path(peer.index, peer.ice.selected)
+
+    def on_keyed(self, peer: Peer, srtp: PeerSrtp) -> None:
+        """DTLS is through."""
+        self._table.set_session(peer.index, srtp.outbound)
+        self._receiver.on_connected(peer, self.now_ms())
+
+    def on_closed(self, peer: Peer) -> None:
+        """Nothing may reach the peer or its sessions from here on."""
+        self._table.release(peer.index, self.now_ms())
+        self._registry.remove(peer)
+        for queue in self._queues.values():
+            queue.forget(peer.index)
+
+    def on_deadline_changed(self, peer: Peer) -> None:
+        """Its next deadline may be earlier than it was."""
+        if self._deadlines.update(peer):
+            self._arm()
+
+    # -- SendOutlet
+
+    def fd_of(self, slot: int) -> int | None:
+        """None while the socket is blocked, or when there is none."""
+        sock = self._sockets.get(slot)
+        return None if sock is None or slot in self._blocked else sock.fd
+
+    def send_row(self, index: int, data: bytes) -> None:
+        """One sealed packet of a batch."""
+        peer = self._registry.by_index.get(index)
+        if peer is not None and peer.ice.selected is not None:
+            self._transmit(index, data, peer.ice.selected)
+
+    def on_blocked(self, slot: int, code: int) -> None:
+        """Wait until the socket takes packets again."""
+        if slot in self._blocked:
+            return
+        self._blocked.add(slot)
+        if code == errno.EAGAIN:
+            self._loop.add_writer(self._sockets[slot].fd, self._flush, slot)
+        else:
+            self._loop.call_later(ENOBUFS_RETRY_S, self._flush, slot)
+
+    # -- inside
+
+    def _transmit(self, index: int, data: bytes, path: Path) -> None:
+        slot = 1 if ":" in path.remote[0] else 0
+        if slot not in self._sockets:
+            self.counters.drops[DropReason.SEND_ERROR] += 1
+        elif slot in self._blocked or not self._send_now(slot, data, path):
+            waits = self._queues[slot].push(index, data, path, self.now_ms())
+            self.counters.queued += int(waits)
+
+    def _send_now(self, slot: int, data: bytes, path: Path) -> bool:
+        """False if the socket is blocked; any other error drops the datagram."""
+        code = self._sockets[slot].send(data, path)
+        if code == 0:
+            self.counters.packets_out += 1
+            self.counters.bytes_out += len(data)
+        elif code in BLOCKED:
+            self.on_blocked(slot, code)
+            return False
+        else:
+            self.counters.send_errors[code] += 1
+            self.counters.drops[DropReason.SEND_ERROR] += 1
+        return True
+
+    def _flush(self, slot: int) -> None:
+        if self._closed:
+            return
+        self._loop.remove_writer(self._sockets[slot].fd)
+        self._blocked.discard(slot)
+        self._queues[slot].flush(lambda data, path: self._send_now(slot, data, path), self.now_ms())
+
+    def _on_overflow(self, index: int, packets: int, first: bool) -> None:
+        self.counters.overflow += packets
+        self.counters.drops[DropReason.SEND_QUEUE_FULL] += packets
+        peer = self._registry.by_index.get(index)
+        if peer is not None and first:
+            # Later, because the owner may be in the middle of making a batch.
+            self._loop.call_soon(self._tell_overflow, peer)
+
+    def _tell_overflow(self, peer: Peer) -> None:
+        if not peer.closed:
+            peer.handler.on_send_overflow(peer)
+
+    def _arm(self) -> None:
+        first_ms = self._deadlines.first_ms()
+        if first_ms >= self._timer_ms:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_ms = first_ms
+        self._timer = self._loop.call_at(first_ms / 1000, self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self._timer_ms = float("inf")
+        self._deadlines.run(self.now_ms())
+        if not self._closed and self._deadlines.first_ms() < float("inf"):
+            self._arm()
