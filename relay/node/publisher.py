@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from relay.core.ingest import IngestSource, PublisherIngest
+from relay.core.ingest import PublisherIngest
+from relay.core.ingest_source import IngestSource
 from relay.core.lint import Finding, IngestLinter, LintLimits
 from relay.core.negotiation import CodecParameters, PublisherNegotiation
 from relay.core.packet import MediaPacket
