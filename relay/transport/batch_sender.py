@@ -62,14 +62,14 @@ class BatchSender:
         if plan.not_keyed:
             counters.drops[DropReason.SRTP_NOT_KEYED] += plan.not_keyed
         statuses = seal(plan.sessions, plan.row, plan.length)
-        lengths = batch.arena.lengths[plan.rows]
-        whole = statuses.count(0) == len(statuses) and _fits(plan, lengths)
-        if not whole:
+        lengths = batch.arena.lengths[plan.rows if plan.run is None else plan.run]
+        if statuses.count(0) != len(statuses) or not _fits(plan, lengths):
             self._send_rows(batch, plan, statuses)
             return
         plan.iovecs["bytes"] = lengths
         for group in plan.groups:
-            group.segments[:] = lengths[group.first]
+            if group.trains:
+                group.segments[:] = lengths[group.first]
             self._send_group(batch, plan, group, lengths)
 
     def _plan(self, batch: SendBatch) -> SendPlan:
@@ -104,27 +104,29 @@ class BatchSender:
         lengths: np.ndarray[tuple[int], np.dtype[np.int32]],
     ) -> None:
         total = len(group.peers)
-        at = 0
-        refused: list[int] = []
         fd = self._outlet.fd_of(group.slot)
+        at = 0 if fd is None else group.block.send(fd)
+        if at == total and len(plan.groups) == 1:
+            self._counters.packets_out += len(lengths)
+            self._counters.bytes_out += int(lengths.sum())
+            self._counters.gso_trains += group.trains
+            return
+        refused: list[int] = []
+        code = min(at, 0)
+        at = max(at, 0)
         while fd is not None and at < total:
-            got = (
-                group.block.send(fd)
-                if at == 0
-                else kernel.send_messages(fd, group.block.messages, at)
-            )
-            if got > 0:
-                at += got
-                continue
-            code = -got
-            if code == errno.EINTR:
-                continue
-            if code in BLOCKED:
-                self._outlet.on_blocked(group.slot, code)
+            if code == 0:
+                got = kernel.send_messages(fd, group.block.messages, at)
+                code, at = min(got, 0), at + max(got, 0)
+            elif -code in BLOCKED:
+                self._outlet.on_blocked(group.slot, -code)
                 break
-            refused.append(at)
-            self._refuse(batch, plan, group, at, code)
-            at += 1
+            else:
+                if -code != errno.EINTR:
+                    refused.append(at)
+                    self._refuse(batch, plan, group, at, -code)
+                    at += 1
+                code = 0
         self._count(group, lengths, at, refused)
         for i in range(at, total):
             self._send_singly(batch, plan, group, i)
@@ -178,5 +180,7 @@ class BatchSender:
 
 def _fits(plan: SendPlan, lengths: np.ndarray[tuple[int], np.dtype[np.int32]]) -> bool:
     """In each train all rows are of one length, only the last may be shorter."""
+    if not plan.trains:
+        return True
     over = lengths - lengths[plan.first_of_row]
-    return not (over[plan.inner].any() or (over > 0).any())
+    return not over[plan.inner].any() and int(over.max()) <= 0

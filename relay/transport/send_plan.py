@@ -26,7 +26,10 @@ Ints = npt.NDArray[np.int64]
 
 @dataclass(slots=True)
 class MessageGroup:
-    """The messages of one socket. first, count: rows of each, as positions in the plan."""
+    """The messages of one socket. first, count: rows of each, as positions in the plan.
+
+    segments: uint16 view into the control blocks. trains: messages of more than one row.
+    """
 
     slot: int
     block: MessageBlock
@@ -35,20 +38,23 @@ class MessageGroup:
     count: Ints
     segments: npt.NDArray[np.uint16]
     controls: npt.NDArray[np.uint8]
+    trains: int
 
 
 @dataclass(slots=True)
 class SendPlan:
     """version: of the peer table it was made from. rows: arena rows in sending order.
 
-    sessions, row, length: one entry per row, ready for libsrtp. train_of_row, inner: which
-    message a row is in, and whether another row of it follows. not_keyed: rows left out because
-    their peer has no keys or no path.
+    run: the same rows as a slice, when they are 0, 1, 2 …
+    sessions, row, length: one entry per row, ready for libsrtp. first_of_row: where a row's
+    message begins; inner: whether another row of it follows. trains: messages of more than one
+    row. not_keyed: rows left out because their peer has no keys or no path.
     """
 
     version: int
     pointers: RowPointers
     rows: Ints
+    run: slice | None
     sessions: list[Any]
     row: list[Any]
     length: list[Any]
@@ -56,6 +62,7 @@ class SendPlan:
     groups: list[MessageGroup]
     first_of_row: Ints
     inner: npt.NDArray[np.bool_]
+    trains: int
     not_keyed: int
 
 
@@ -81,6 +88,7 @@ def make_plan(batch: SendBatch, table: PeerTable, pointers: RowPointers) -> Send
         version=table.version,
         pointers=pointers,
         rows=rows,
+        run=slice(0, len(rows)) if len(rows) == batch.row_count else None,
         sessions=np.repeat(table.sessions[peers], counts).tolist(),
         row=[pointers.row[i] for i in indexes],
         length=[pointers.length[i] for i in indexes],
@@ -88,6 +96,7 @@ def make_plan(batch: SendBatch, table: PeerTable, pointers: RowPointers) -> Send
         groups=groups,
         first_of_row=np.repeat(first, counts),
         inner=inner,
+        trains=sum(group.trains for group in groups),
         not_keyed=left_out,
     )
 
@@ -150,4 +159,5 @@ def _group(
         count=counts,
         segments=controls.view(np.uint16)[:, 8],
         controls=controls,
+        trains=int((counts > 1).sum()),
     )
