@@ -10,6 +10,9 @@ const worst = (sessions, name, pick) => {
   return values.length > 0 ? pick(...values) : null;
 };
 
+/** Epoch seconds or ISO times, all of one kind. */
+const earliest = (times) => times.reduce((first, one) => (first === null || one < first ? one : first), null);
+
 /**
  * One commune as a row: the figures of its worst session, for one bad screen is a bad hall.
  * @param {object} commune of GET /api/operator/overview
@@ -31,7 +34,7 @@ export function rowOf(commune) {
     fps: worst(sessions, "fps", Math.min),
     freezeCount: worst(sessions, "freeze_count", Math.max),
     freezeSeconds: worst(sessions, "freeze_seconds", Math.max),
-    since: sessions.map((one) => one.joined_at).filter(Boolean).sort()[0] ?? null,
+    since: earliest(sessions.map((one) => one.joined_at).filter(Boolean)),
   };
 }
 

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { gradeOf } from "../../viewer_web/core/grade.js";
+import { applyEvent, rowOf, rowsToShow, totalsOf } from "../../viewer_web/core/overview.js";
+import { sourceOf } from "../../viewer_web/core/source_figures.js";
+import { studioStatus } from "../../viewer_web/core/studio_status.js";
+
+const session = (overrides) => ({ id: "s", bitrate_bps: 2e6, loss_ratio: 0, rtt_ms: 20, fps: 30,
+  joined_at: 100, ...overrides });
+const COMMUNES = [
+  { slug: "an-phu", name: "An Phú", grade: "good", connected: true, sessions: [session({})] },
+  { slug: "duong-an", name: "Đường An", grade: "bad", connected: true,
+    sessions: [session({ loss_ratio: 0.1, bitrate_bps: 5e5, joined_at: 90 }), session({ fps: 12 })] },
+  { slug: "ke-sat", name: "Kẻ Sặt", grade: "offline", connected: false, sessions: [] },
+  { slug: "ai-quoc", name: "Ái Quốc", grade: "fair", connected: true, sessions: [session({})] },
+];
+const rows = COMMUNES.map(rowOf);
+const slugs = (choice) => rowsToShow(rows, choice).map((row) => row.slug);
+
+test("a row shows the worst of its screens", () => {
+  const row = rows[1];
+  assert.deepEqual([row.lossRatio, row.bitrateBps, row.fps, row.since], [0.1, 5e5, 12, 90]);
+  assert.equal(rows[2].bitrateBps, null);
+});
+
+test("trouble first, names in Vietnamese order", () => {
+  assert.deepEqual(slugs({}), ["duong-an", "ai-quoc", "an-phu", "ke-sat"]);
+  assert.deepEqual(slugs({ sort: "name" }), ["ai-quoc", "an-phu", "duong-an", "ke-sat"]);
+  assert.deepEqual(slugs({ sort: "loss" })[0], "duong-an");
+  assert.deepEqual(slugs({ sort: "bitrate" })[0], "duong-an");
+});
+
+test("filters and search without accents", () => {
+  assert.deepEqual(slugs({ filter: "problems" }), ["duong-an", "ai-quoc"]);
+  assert.deepEqual(slugs({ filter: "absent" }), ["ke-sat"]);
+  assert.deepEqual(slugs({ search: "duong" }), ["duong-an"]);
+  assert.deepEqual(slugs({ search: "Ái" }), ["ai-quoc"]);
+  assert.deepEqual(slugs({ search: "zzz" }), []);
+});
+
+test("totals", () => {
+  assert.deepEqual(totalsOf(rows), { communes: 4, connected: 3, alarms: 1, viewers: 4, egressBps: 6.5e6 });
+});
+
+test("grades of the hub, and none at all", () => {
+  assert.equal(gradeOf({ grade: "good" }), "good");
+  assert.equal(gradeOf({ grade: null, connected: true }), "unknown");
+  assert.equal(gradeOf({}), "offline");
+});
+
+test("events change the overview", () => {
+  const first = applyEvent(null, { name: "overview", data: { stream: {}, communes: COMMUNES } });
+  const second = applyEvent(first, { name: "commune", data: { slug: "ke-sat", grade: "good" } });
+  assert.equal(second.communes[2].grade, "good");
+  assert.equal(second.communes[2].name, "Kẻ Sặt");
+  assert.equal(first.communes[2].grade, "offline");
+  const third = applyEvent(second, { name: "stream", data: { state: "on_air" } });
+  assert.equal(sourceOf(third.stream).air, "on_air");
+  assert.equal(applyEvent(third, { name: "unheard-of", data: 1 }), third);
+  assert.equal(applyEvent(null, { name: "commune", data: {} }), null);
+});
+
+test("the source's own state, and none", () => {
+  const source = sourceOf({ state: "on_air", publishers: [{ on_air: true, subject: "le-dai-hanh",
+    findings: [{ code: "b_frames" }], sources: [{ kind: "video", codec: "H264", bitrate_bps: 2e6, fps: 30 },
+      { kind: "audio", codec: "OPUS", bitrate_bps: 6e4, fps: 50 }] }] });
+  assert.deepEqual([source.publisher, source.bitrateBps, source.fps, source.codecs],
+    ["le-dai-hanh", 2.06e6, 30, "H264 + OPUS"]);
+  assert.equal(source.findings.length, 1);
+  assert.deepEqual(sourceOf(null), { air: "off", publisher: null, bitrateBps: null, fps: null,
+    keyframeGapS: null, codecs: "", findings: [] });
+});
+
+test("the studio's status, and none", () => {
+  const status = studioStatus({ stream: { viewers: [1, 2], communes_watching: 2 }, findings: [] });
+  assert.deepEqual([status.viewers, status.communes], [2, 2]);
+  assert.equal(studioStatus(null).viewers, null);
+});
