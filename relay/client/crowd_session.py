@@ -212,11 +212,8 @@ def usable_addresses(
 
     Raises BadAnswerError if there is none.
     """
-    udp = sorted(
-        (c for c in candidates if c.transport == "udp" and c.component == 1),
-        key=lambda c: -c.priority,
-    )
-    addresses = [c.address for c in udp if c.address is not None]
+    ordered = sorted(candidates, key=lambda candidate: -candidate.priority)
+    addresses = [c.address for c in ordered if c.address is not None]
     for family, mark in ((socket.AF_INET, "."), (socket.AF_INET6, ":")):
         chosen = [address for address in addresses if mark in address[0]]
         if chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import aiohttp
+from yarl import URL
 
 from relay.client.watcher import Watcher
 from relay.client.whep_client import WhepClient
@@ -30,7 +31,9 @@ class PortSession(WhepClient):
     async def open(
         cls, http: aiohttp.ClientSession, url: str, token: str | None, watcher: Watcher
     ) -> PortSession:
-        return cls(await MediaPort.open(port=0), http, url, token, watcher)
+        # The light port is IPv4 only; a server named by an IPv6 address wants the whole one.
+        light = ":" not in (URL(url).host or "")
+        return cls(await MediaPort.open(port=0, client=light), http, url, token, watcher)
 
     def on_negotiated(self, negotiation: PublisherNegotiation) -> None:
         self._watcher.begin(negotiation)
