@@ -10,10 +10,12 @@ receiver that did get it drops the copies as replays. From its own timer on Open
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from weakref import WeakKeyDictionary
 
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
@@ -37,6 +39,7 @@ _PROFILES = b"SRTP_AEAD_AES_128_GCM:SRTP_AEAD_AES_256_GCM:SRTP_AES128_CM_SHA1_80
 _DTLS_1_2 = 0xFEFD
 _MODE_RELEASE_BUFFERS = 0x10
 """Idle associations give their record buffers back: 8 KB a peer."""
+_GROUPS = b"X25519:P-256:P-384:P-521:P-224"
 _EXPORTER = b"EXTRACTOR-dtls_srtp"
 
 
@@ -63,7 +66,21 @@ class DtlsContext:
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
         context.use_certificate(certificate.certificate)
         context.use_privatekey(certificate.key)
+        # pyOpenSSL has no door for this: GnuTLS peers (ffmpeg) may come with a P-224 certificate.
+        if SSL._lib.SSL_CTX_set1_curves_list(context._context, _GROUPS) != 1:
+            raise ValueError("OpenSSL refuses the list of groups")
         self.ssl_context = context
+
+    @classmethod
+    def of(cls, certificate: DtlsCertificate) -> DtlsContext:
+        """The one context of a certificate: ports that share the one share the other."""
+        context = _contexts.get(certificate)
+        if context is None:
+            context = _contexts[certificate] = cls(certificate)
+        return context
+
+
+_contexts: WeakKeyDictionary[DtlsCertificate, DtlsContext] = WeakKeyDictionary()
 
 
 def _accept_any(_: SSL.Connection, __: crypto.X509, ___: int, ____: int, _____: int) -> bool:
@@ -160,13 +177,14 @@ class DtlsSession:
         if self._ssl is None:
             return
         if self.state is DtlsState.CONNECTED:
-            try:
-                self._ssl.shutdown()
-            except SSL.Error:
-                # The association is broken already: there is nothing to say goodbye to.
-                self._flight = []
-            self._drain(0.0, is_flight=False)
+            self._say_goodbye(self._ssl)
         self._end()
+
+    def _say_goodbye(self, ssl: SSL.Connection) -> None:
+        """close_notify; a broken association has nobody to say it to."""
+        with contextlib.suppress(SSL.Error):
+            ssl.shutdown()
+        self._drain(0.0, is_flight=False)
 
     def _advance(self, now_ms: float) -> None:
         ssl = self._ssl
@@ -192,10 +210,12 @@ class DtlsSession:
             return
         der = certificate.public_bytes(Encoding.DER)
         if not fingerprint_matches(der, self._fingerprints):
+            self._say_goodbye(ssl)
             self._fail(CloseReason.FINGERPRINT_MISMATCH)
             return
         profile = PROFILES_BY_NAME.get(ssl.get_selected_srtp_profile())
         if profile is None:
+            self._say_goodbye(ssl)
             self._fail(CloseReason.DTLS_FAILED)
             return
         material = ssl.export_keying_material(_EXPORTER, profile.material_bytes)

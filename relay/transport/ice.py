@@ -7,7 +7,7 @@ Paths. USE-CANDIDATE selects; the latest one wins, because a controlling agent t
 pairs goes on checking only the one it chose. Until something is nominated the latest valid path
 is used, so that media starts with the first check. A peer behind a NAT that rebinds keeps
 checking from its new address: that path takes over when it is nominated, or when the old one has
-been silent for STALE_PATH_MS.
+been silent for STALE_PATH_MS (STALE_HOST_MS when the host differs).
 
 Restart (section 9). `restart` adds credentials; the old ones live on until a check with the new
 ones has come. From then on old ones are answered, so that a late check is no error, but move
@@ -28,6 +28,9 @@ from relay.transport.stun import ROLE_CONFLICT, StunMessage, build_error, build_
 FIRST_CONTACT_MS = 30_000.0
 DEFAULT_CONSENT_MS = 10_000.0
 STALE_PATH_MS = 3_000.0
+"""A nominated path this long without a check gives way to another port of the same host."""
+STALE_HOST_MS = 6_000.0
+"""The same for a path from another host: browsers check spare pairs now and then."""
 MAX_PATHS = 4
 """Remote addresses remembered per peer; the oldest that is not selected goes first."""
 
@@ -154,10 +157,14 @@ class IceAgent:
             del self._paths[next(p for p in self._paths if p not in (self.selected, path))]
 
     def _select(self, path: Path, nominates: bool, now_ms: float) -> None:
-        if nominates or not self._nominated or self._selected_is_stale(now_ms):
+        if nominates or not self._nominated or self._stale_beside(path, now_ms):
             self.selected = path
             self._nominated = self._nominated or nominates
 
-    def _selected_is_stale(self, now_ms: float) -> bool:
+    def _stale_beside(self, path: Path, now_ms: float) -> bool:
+        """The selected path has been silent for so long that `path` is the better one."""
         last_ms = None if self.selected is None else self._paths.get(self.selected)
-        return last_ms is None or now_ms - last_ms > STALE_PATH_MS
+        if self.selected is None or last_ms is None:
+            return True
+        same_host = self.selected.remote[0] == path.remote[0]
+        return now_ms - last_ms > (STALE_PATH_MS if same_host else STALE_HOST_MS)

@@ -7,6 +7,7 @@ from any point, once, and frees everything.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Protocol
 
 from relay.core.drops import DropReason
@@ -45,6 +46,9 @@ class PeerHost(Protocol):
         """Before the peer frees its sessions."""
 
     def on_deadline_changed(self, peer: Peer) -> None: ...
+
+    def tell(self, function: Callable[..., None], *args: object) -> None:
+        """Call a handler; its failure is reported and stays its own."""
 
     def now_ms(self) -> float: ...
 
@@ -142,7 +146,7 @@ class Peer:
             self._srtp = None
         self._early.clear()
         self._ssrcs.clear()
-        self.handler.on_peer_closed(self, reason)
+        self._host.tell(self.handler.on_peer_closed, self, reason)
 
     # -- called by the port
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Sequence
+import ipaddress
+from collections.abc import Callable, Sequence
 
 from relay.core.arena import SendBatch
 from relay.core.drops import DropReason
@@ -28,7 +29,7 @@ from relay.transport.receiver import Receiver
 from relay.transport.registry import PeerRegistry
 from relay.transport.send_queue import SendQueue
 from relay.transport.srtp import PeerSrtp, SrtpScratch
-from relay.transport.udp_socket import UdpSocket, open_sockets
+from relay.transport.udp_socket import CLIENT_BUFFER_BYTES, UdpSocket, open_sockets
 
 ENOBUFS_RETRY_S = 0.001
 """A device queue that is full does not show in the socket's writability."""
@@ -43,6 +44,8 @@ class MediaPort:
         candidates: tuple[Candidate, ...],
         certificate: DtlsCertificate,
         consent_timeout_ms: float,
+        *,
+        client: bool,
         gso: bool,
     ) -> None:
         self.port = sockets[0].port
@@ -51,21 +54,22 @@ class MediaPort:
         self.counters = PortCounters()
         self.scratch = SrtpScratch()
         self._loop = asyncio.get_running_loop()
-        self._sockets = {0 if s.family == kernel.AF_INET else 1: s for s in sockets}
-        self._context = DtlsContext(certificate)
+        self._sockets: dict[int, UdpSocket] = {}
+        self._may_open_ipv6 = client
+        self._context = DtlsContext.of(certificate)
         self._consent_timeout_ms = consent_timeout_ms
         self._table = PeerTable(gso=gso)
         self._registry = PeerRegistry()
         self._deadlines = Deadlines()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = float("inf")
-        self._queues = {slot: SendQueue(self._on_overflow) for slot in self._sockets}
+        self._queues: dict[int, SendQueue] = {}
         self._blocked: set[int] = set()
         self._sender = BatchSender(self._table, self.counters, self)
         self._receiver = Receiver(self._registry, self.counters, self._loop)
         self._closed = False
         for sock in sockets:
-            self._loop.add_reader(sock.fd, self._receiver.on_readable, sock)
+            self._add_socket(sock)
 
     @classmethod
     async def open(
@@ -86,11 +90,12 @@ class MediaPort:
         small buffers, joined receives. gso: None asks the kernel.
         Raises OSError when the port cannot be bound, ValueError for what is no IP address.
         """
-        sockets = open_sockets(port, addresses, client=client)
+        served = None if addresses is None else _named(addresses)
+        sockets = open_sockets(port, served, client=client)
         families = {s.family for s in sockets}
         hosts = [
             host
-            for host in (addresses or (() if client else machine_addresses()))
+            for host in (served or (() if client else machine_addresses()))
             if (kernel.AF_INET6 if ":" in host else kernel.AF_INET) in families
         ]
         return cls(
@@ -98,7 +103,8 @@ class MediaPort:
             local_candidates(hosts, sockets[0].port, announced=announced),
             certificate or DtlsCertificate.generate(),
             consent_timeout_ms,
-            kernel.probe_gso() if gso is None else gso,
+            client=client and not addresses,
+            gso=kernel.probe_gso() if gso is None else gso,
         )
 
     def now_ms(self) -> float:
@@ -181,6 +187,10 @@ class MediaPort:
         if self._deadlines.update(peer):
             self._arm()
 
+    def tell(self, function: Callable[..., None], *args: object) -> None:
+        """Call a handler; its failure is reported and stays its own."""
+        self._receiver.tell(function, *args)
+
     # -- SendOutlet
 
     def fd_of(self, slot: int) -> int | None:
@@ -208,11 +218,30 @@ class MediaPort:
 
     def _transmit(self, index: int, data: bytes, path: Path) -> None:
         slot = 1 if ":" in path.remote[0] else 0
-        if slot not in self._sockets:
+        if slot not in self._sockets and not self._open_ipv6(slot):
             self.counters.drops[DropReason.SEND_ERROR] += 1
         elif slot in self._blocked or not self._send_now(slot, data, path):
             waits = self._queues[slot].push(index, data, path, self.now_ms())
             self.counters.queued += int(waits)
+
+    def _open_ipv6(self, slot: int) -> bool:
+        """A client that meets an IPv6 candidate and no IPv4 answer gets its second socket."""
+        if slot == 0 or not self._may_open_ipv6 or self._closed:
+            return False
+        self._may_open_ipv6 = False
+        try:
+            sock = UdpSocket(kernel.AF_INET6, "::", 0, buffer_bytes=CLIENT_BUFFER_BYTES, gro=True)
+        except OSError as error:
+            self.counters.send_errors[error.errno or errno.EAFNOSUPPORT] += 1
+            return False
+        self._add_socket(sock)
+        return True
+
+    def _add_socket(self, sock: UdpSocket) -> None:
+        slot = 0 if sock.family == kernel.AF_INET else 1
+        self._sockets[slot] = sock
+        self._queues[slot] = SendQueue(self._on_overflow)
+        self._loop.add_reader(sock.fd, self._receiver.on_readable, sock)
 
     def _send_now(self, slot: int, data: bytes, path: Path) -> bool:
         """False if the socket is blocked; any other error drops the datagram."""
@@ -260,5 +289,16 @@ class MediaPort:
         self._timer = None
         self._timer_ms = float("inf")
         self._deadlines.run(self.now_ms())
-        if not self._closed and self._deadlines.first_ms() < float("inf"):
+        if not self._closed:
             self._arm()
+
+
+def _named(addresses: Sequence[str]) -> list[str]:
+    """Addresses by name: a wildcard stands for every address of its family."""
+    out: list[str] = []
+    for host in addresses:
+        if ipaddress.ip_address(host).is_unspecified:
+            out += [a for a in machine_addresses() if (":" in a) == (":" in host)]
+        else:
+            out.append(host)
+    return list(dict.fromkeys(out))

@@ -57,7 +57,7 @@ class Receiver:
 
     def on_connected(self, peer: Peer, now_ms: float) -> None:
         """The peer has keys: tell its owner, then open what waited for them."""
-        self._call(peer.handler.on_peer_connected, peer)
+        self.tell(peer.handler.on_peer_connected, peer)
         for data in peer.take_early():
             if not peer.closed:
                 self._on_media(peer, data, now_ms)
@@ -126,12 +126,12 @@ class Receiver:
         burst, self._burst = self._burst, _Burst()
         for peer, packets in burst.rtp.items():
             if not peer.closed:
-                self._call(peer.handler.on_rtp, peer, packets, now_ms)
+                self.tell(peer.handler.on_rtp, peer, packets, now_ms)
         for peer, packet in burst.rtcp:
             if not peer.closed:
-                self._call(peer.handler.on_rtcp, peer, packet, now_ms)
+                self.tell(peer.handler.on_rtcp, peer, packet, now_ms)
 
-    def _call(self, function: Callable[..., None], *args: object) -> None:
+    def tell(self, function: Callable[..., None], *args: object) -> None:
         """A handler that fails must not take the other peers' packets with it."""
         try:
             function(*args)
