@@ -18,6 +18,7 @@ import click
 from hub.cli.publish import read_token
 from hub.cli.watch_crowd import Crowd, CrowdPlan
 from hub.cli.watch_report import crowd, describe_crowd, describe_one
+from relay.client.viewer_figures import ViewerFigures
 
 DECRYPT_ALL_UP_TO = 8
 LINE_INTERVAL_S = 1.0
@@ -71,9 +72,10 @@ def command(
         decrypt=max(decrypt, 1) if decode else decrypt,
         decode=decode,
     )
-    came = asyncio.run(watch(plan, duration=duration, insecure=insecure, as_json=as_json))
-    if not came:
-        raise click.ClickException("no media came")
+    viewers_seen = asyncio.run(watch(plan, duration=duration, insecure=insecure, as_json=as_json))
+    if not any(viewer.packets for viewer in viewers_seen):
+        reason = next((viewer.error for viewer in viewers_seen if viewer.error), None)
+        raise click.ClickException(f"no media came{f': {reason}' if reason else ''}")
 
 
 def read_tokens(path: Path) -> list[tuple[str, str | None]]:
@@ -94,8 +96,10 @@ def read_tokens(path: Path) -> list[tuple[str, str | None]]:
     return [(name, token) for name, token in pairs]
 
 
-async def watch(plan: CrowdPlan, *, duration: float | None, insecure: bool, as_json: bool) -> bool:
-    """Run the crowd until `duration`, SIGINT or SIGTERM; True if any viewer had media."""
+async def watch(
+    plan: CrowdPlan, *, duration: float | None, insecure: bool, as_json: bool
+) -> list[ViewerFigures]:
+    """Run the crowd until `duration`, SIGINT or SIGTERM; the viewers' last figures."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -112,7 +116,7 @@ async def watch(plan: CrowdPlan, *, duration: float | None, insecure: bool, as_j
             lines.finish()
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-    return any(figures.packets for figures in people.measure())
+    return people.measure()
 
 
 async def _until(
@@ -171,5 +175,5 @@ class _Lines:
             click.echo(json.dumps(line, ensure_ascii=False))
 
 
-def _plain(viewers: Sequence[Any]) -> list[dict[str, Any]]:
+def _plain(viewers: Sequence[ViewerFigures]) -> list[dict[str, Any]]:
     return [asdict(viewer) for viewer in viewers]

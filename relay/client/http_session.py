@@ -217,4 +217,8 @@ def translate(error: Exception, url: URL) -> ClientError:
         return UntrustedCertificateError(f"the certificate of {where} is not trusted here")
     if isinstance(error, TimeoutError):
         return UnreachableError(f"{where} does not answer in time")
-    return UnreachableError(f"{where} cannot be reached: {type(error).__name__}: {error}")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        reason = error.os_error.strerror or str(error.os_error)
+    else:
+        reason = str(error) or type(error).__name__
+    return UnreachableError(f"{where} cannot be reached: {reason}")

@@ -23,6 +23,8 @@ SILENCE_MS = 1500.0
 FIRST_MEDIA_MS = 5000.0
 """A session that brings nothing for this long after its connection is given up."""
 REPORT_MS = 1000.0
+MIN_INTERVAL_S = 0.3
+"""Rates over less than this say nothing; the last ones stay."""
 
 
 class ViewerSession(Protocol):
@@ -164,15 +166,16 @@ class Watcher:
             self._lost.set()
 
     def measure(self, now_ms: float) -> ViewerFigures:
-        """Figures up to now; rates are since the last call."""
+        """Figures up to now; rates are of the last interval between calls."""
         figures = self.figures
         self._sum_up(figures)
         at, octets, frames = self._rates
         elapsed_s = (now_ms - at) / 1000
-        if at and elapsed_s > 0:
-            figures.bitrate_bps = round((figures.bytes - octets) * 8 / elapsed_s)
-            figures.fps = round((figures.frames - frames) / elapsed_s, 1)
-        self._rates = (now_ms, figures.bytes, figures.frames)
+        if elapsed_s >= MIN_INTERVAL_S:
+            if at:
+                figures.bitrate_bps = round((figures.bytes - octets) * 8 / elapsed_s)
+                figures.fps = round((figures.frames - frames) / elapsed_s, 1)
+            self._rates = (now_ms, figures.bytes, figures.frames)
         video = self._video()
         figures.frozen = video is None or now_ms - video.last_frame_ms > FROZEN_MS
         if video is not None:
