@@ -39,7 +39,6 @@ _PROFILES = b"SRTP_AEAD_AES_128_GCM:SRTP_AEAD_AES_256_GCM:SRTP_AES128_CM_SHA1_80
 _DTLS_1_2 = 0xFEFD
 _MODE_RELEASE_BUFFERS = 0x10
 """Idle associations give their record buffers back: 8 KB a peer."""
-_GROUPS = b"X25519:P-256:P-384:P-521:P-224"
 _EXPORTER = b"EXTRACTOR-dtls_srtp"
 
 
@@ -53,7 +52,10 @@ class DtlsState(Enum):
 
 
 class DtlsContext:
-    """Certificate and settings, shared by every peer of a port, in either role."""
+    """Certificate and settings, shared by every peer of a port, in either role.
+
+    A peer's certificate may be RSA or on P-256, P-384, P-521; OpenSSL 4 knows no P-224 any more.
+    """
 
     def __init__(self, certificate: DtlsCertificate) -> None:
         context = SSL.Context(SSL.DTLS_METHOD)
@@ -66,9 +68,6 @@ class DtlsContext:
         context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT, _accept_any)
         context.use_certificate(certificate.certificate)
         context.use_privatekey(certificate.key)
-        # pyOpenSSL has no door for this: GnuTLS peers (ffmpeg) may come with a P-224 certificate.
-        if SSL._lib.SSL_CTX_set1_curves_list(context._context, _GROUPS) != 1:
-            raise ValueError("OpenSSL refuses the list of groups")
         self.ssl_context = context
 
     @classmethod
