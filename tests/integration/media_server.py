@@ -29,6 +29,7 @@ class MediaServer:
     base_url: str
     http: aiohttp.ClientSession
     key: Ed25519PrivateKey
+    events: EventHub
 
     def token(self, scope: str, subject: str, stream: str = STREAM) -> str:
         now = int(time.time())
@@ -50,6 +51,13 @@ class MediaServer:
     @property
     def whep_url(self) -> str:
         return f"{self.base_url}/whep/{STREAM}"
+
+    async def on_air(self, timeout_s: float = 10.0) -> None:
+        """Until the stream has media."""
+        subscription = self.events.subscribe("test", STREAM, frozenset({"active"}))
+        while not self.node.streams[STREAM].codecs_on_air():
+            assert await subscription.wait(timeout_s), "nothing went on air"
+        self.events.unsubscribe(subscription)
 
     async def post(self, url: str, token: str, sdp: str) -> aiohttp.ClientResponse:
         """POST an offer; the response is read."""
@@ -77,7 +85,7 @@ async def media_server(**config: object) -> AsyncIterator[MediaServer]:
     port = runner.addresses[0][1]
     try:
         async with aiohttp.ClientSession() as http:
-            yield MediaServer(node, f"http://127.0.0.1:{port}", http, key)
+            yield MediaServer(node, f"http://127.0.0.1:{port}", http, key, events)
     finally:
         await node.close()
         await runner.cleanup()

@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.integration.aiortc_peers import AiortcPublisher, AiortcViewer
 from tests.integration.media_server import STREAM, media_server
 
 
-async def on_air(server, timeout_s: float = 10.0) -> None:
-    """Until the node has media."""
-    async with asyncio.timeout(timeout_s):
-        while not server.node.streams[STREAM].codecs_on_air():
-            await asyncio.sleep(0.02)
-
-
 @pytest.mark.parametrize("codec", ["video/VP8", "video/H264"])
 async def test_picture_and_sound_reach_a_viewer(codec: str) -> None:
     async with media_server() as server:
         publisher = await AiortcPublisher(server).start(codec)
-        await on_air(server)
+        await server.on_air()
         viewer = await AiortcViewer(server).start()
         try:
             await viewer.more("video", 20)
@@ -34,7 +25,7 @@ async def test_picture_and_sound_reach_a_viewer(codec: str) -> None:
 async def test_publisher_returns_with_another_codec_and_viewers_go_on() -> None:
     async with media_server() as server:
         first = await AiortcPublisher(server).start("video/VP8")
-        await on_air(server)
+        await server.on_air()
         viewer = await AiortcViewer(server).start()
         await viewer.more("video", 10)
         await first.stop()
@@ -61,7 +52,7 @@ async def test_viewer_is_refused_while_nothing_is_on_air() -> None:
 async def test_delete_frees_the_slot_and_the_viewer() -> None:
     async with media_server() as server:
         publisher = await AiortcPublisher(server).start()
-        await on_air(server)
+        await server.on_air()
         viewer = await AiortcViewer(server).start()
         await viewer.more("video", 5)
         for location, token in (

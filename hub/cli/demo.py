@@ -1,0 +1,190 @@
+"""`wardcast demo` (= make run): the whole broadcast on one machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import click
+
+from hub.cli.stopping import stop_event
+from hub.config import ConfigError, HubConfig, load_config
+from hub.links import Links
+from hub.logs import configure_logs
+from hub.roster import RosterError
+from hub.server import Hub, running_hub
+from hub.source_process import SourceProcess
+
+READY_S = 60.0
+
+
+@click.command(name="demo")
+@click.option(
+    "--source",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Loop this video file instead of the test picture.",
+)
+@click.option("--no-source", is_flag=True, help="Leave the stream free for another publisher.")
+@click.option("--host", default="0.0.0.0", show_default=True, help="Address of the pages.")
+@click.option(
+    "--http-port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="0 = any free port.",
+)
+@click.option(
+    "--media-port",
+    type=click.IntRange(0, 65535),
+    default=7000,
+    show_default=True,
+    help="UDP; 0 = any free port.",
+)
+@click.option("--tls-port", type=click.IntRange(0, 65535), default=0, help="HTTPS; 0 = any.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where keys and logs go; a temporary folder by default.",
+)
+@click.option("--no-restart", is_flag=True, help="Do not start a dead source again.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One line of JSON on stdout when ready (docs/demo-json.md).",
+)
+def command(
+    source: Path | None,
+    no_source: bool,
+    host: str,
+    http_port: int,
+    media_port: int,
+    tls_port: int,
+    data_dir: Path | None,
+    no_restart: bool,
+    as_json: bool,
+) -> None:
+    """Hub, origin, live source and pages; prints the links to open. Ctrl-C stops it."""
+    with tempfile.TemporaryDirectory(prefix="wardcast-") as temporary:
+        flags = {
+            "http.host": host,
+            "http.port": http_port,
+            "http.tls_port": tls_port,
+            "media.port": media_port,
+            "data_dir": data_dir or Path(temporary),
+            "metrics.open_to": ["127.0.0.1", "::1"],
+            "log.level": "info" if as_json else "warning",
+        }
+        try:
+            config = load_config(None, os.environ, flags)
+            configure_logs(config.log.level, config.log.format)
+            asyncio.run(
+                _run(
+                    config,
+                    source,
+                    with_source=not no_source,
+                    restart=not no_restart,
+                    as_json=as_json,
+                )
+            )
+        except (ConfigError, RosterError, OSError, TimeoutError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+async def _run(
+    config: HubConfig, file: Path | None, *, with_source: bool, restart: bool, as_json: bool
+) -> None:
+    stopped = stop_event()
+    async with running_hub(config) as hub:
+        source = None
+        if with_source:
+            source = SourceProcess(
+                hub.links.whip_url,
+                hub.links.publish_token,
+                file=file,
+                title=config.stream.title_vi,
+                restart=restart,
+            )
+            await source.start()
+        try:
+            if source is not None:
+                await _until_on_air(hub, stopped)
+            if as_json:
+                click.echo(json.dumps(_document(hub, source), ensure_ascii=False))
+            else:
+                _print_links(hub)
+            await stopped.wait()
+        finally:
+            if source is not None:
+                await source.stop()
+
+
+async def _until_on_air(hub: Hub, stopped: asyncio.Event) -> None:
+    """Until the stream has a picture; raises TimeoutError."""
+    stream = hub.node.streams[hub.config.stream.name]
+    async with asyncio.timeout(READY_S):
+        while not stopped.is_set():
+            source = stream.router.tracks["video"].source
+            if stream.codecs_on_air() and source is not None and source.history.keyframe:
+                return
+            await asyncio.sleep(0.05)
+
+
+def _document(hub: Hub, source: SourceProcess | None) -> dict[str, object]:
+    """The contract of docs/demo-json.md."""
+    links = hub.links
+    return {
+        "whip_url": links.whip_url,
+        "publish_token": links.publish_token,
+        "backup_publish_token": links.backup_publish_token,
+        "whep_url": links.whep_url,
+        "view_tokens": links.view_tokens,
+        "idle_whep_url": links.idle_whep_url,
+        "studio_url": links.studio_url,
+        "viewer_urls": links.viewer_urls,
+        "operator_url": links.operator_url,
+        "operate_token": links.operate_token,
+        "metrics_url": links.metrics_url,
+        "media_port": hub.node.port.port,
+        "hub_pid": os.getpid(),
+        "source_pid": source.pid if source is not None else None,
+    }
+
+
+def _print_links(hub: Hub) -> None:
+    links = hub.links
+    commune = hub.roster.viewers[0]
+    path = _write_links(hub, links)
+    base = hub.listeners.base_url()
+    echo = click.echo
+    echo("wardcast is on the air. Ctrl-C stops it.\n")
+    echo(f"  Studio (technician)   {links.studio_url}")
+    echo(f"  Operator              {links.operator_url}")
+    echo(f"  {commune.display_name:<21} {links.viewer_urls[commune.slug]}")
+    echo(f"  All 63 communes       {path}")
+    echo(f"  WHIP                  {links.whip_url}")
+    echo(f"  Publish token         {links.publish_token}")
+    echo(f"  WHEP                  {links.whep_url}")
+    echo(f"  Metrics               {links.metrics_url}\n")
+    for url in hub.listeners.remote_urls():
+        echo(f"  From other machines replace {base} by {url}")
+    if hub.listeners.https_port:
+        echo("  (the certificate is self-made: the browser warns once). A browser gives the")
+        echo("  camera only to https or localhost: the studio needs one of these.")
+
+
+def _write_links(hub: Hub, links: Links) -> Path:
+    """All links in a file that only we may read."""
+    path = Path(hub.config.data_dir) / "links.json"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(
+            {"viewer_urls": links.viewer_urls, "view_tokens": links.view_tokens},
+            file,
+            ensure_ascii=False,
+            indent=1,
+        )
+    return path
