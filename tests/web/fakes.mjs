@@ -65,7 +65,8 @@ export class FakePeer extends EventTarget {
   async createAnswer() {
     return { type: "answer", sdp: "v=0\r\nour answer\r\n" };
   }
-  async setLocalDescription({ type }) {
+  async setLocalDescription({ type, sdp }) {
+    if (type !== "rollback") this.localDescription = { type, sdp };
     this.signalingState = type === "offer" ? "have-local-offer" : "stable";
   }
   async setRemoteDescription({ type, sdp }) {
@@ -137,7 +138,7 @@ export class FakeServer {
     const { pathname } = new URL(url);
     if (pathname.endsWith("/sse") && method === "POST") return reply(201, "", { Location: "sse/1" });
     if (pathname.endsWith("/sse/1")) return this.#events();
-    if (pathname.startsWith("/session/")) return this.#session(pathname, method);
+    if (pathname.startsWith("/session/")) return this.#session(pathname, method, headers);
     return this.refuse ?? this.#created();
   }
 
@@ -153,10 +154,13 @@ export class FakeServer {
     });
   }
 
-  #session(path, method) {
+  #session(path, method, headers) {
+    // A GET says nothing of the session: servers answer it whether or not one is there.
+    if (method === "GET") return reply(200, "");
     if (!this.sessions.has(path)) return reply(404, "");
     if (method === "DELETE") this.sessions.delete(path);
     if (method !== "PATCH") return reply(200, "");
+    if (headers["If-Match"] !== '"*"') return reply(204, "");
     const fragment = "a=ice-ufrag:n\r\na=ice-pwd:np\r\n";
     return reply(this.restartStatus, fragment, { ETag: '"e2"' });
   }

@@ -90,13 +90,13 @@ test("a 201 without Location or SDP is a bad answer; no network is status 0", as
   await assert.rejects(session.post("x"), { status: 0 });
 });
 
-test("GET says whether the session lives; DELETE of a lost one is no error", async () => {
+test("an empty PATCH says whether the session lives; DELETE of a lost one is no error", async () => {
   const server = new FakeServer();
   const session = open(server.fetch);
   await session.post("offer");
-  assert.equal(await session.isAlive(), true);
+  assert.equal(await session.isAlive("f"), true);
   server.sessions.clear();
-  assert.equal(await session.isAlive(), false);
+  assert.equal(await session.isAlive("f"), false);
   await session.delete();
   await session.delete();
   assert.equal(server.count("DELETE"), 1);

@@ -135,14 +135,26 @@ test("publisher gone: no request but gentle checks, and the same session resumes
   await settle();
   assert.equal(all.player.state, "waiting");
   await all.clock.run(30_000);
-  assert.equal(all.server.count("PATCH"), 0);
+  const restarts = all.server.requests.filter((one) => one.headers["If-Match"] === '"*"');
+  assert.equal(restarts.length, 0);
   assert.equal(all.server.count("POST", "/whep/"), 1);
-  assert.ok(all.server.count("GET", "/session/1") <= 6);
+  assert.ok(all.server.count("PATCH", "/session/1") <= 4);
   all.server.streams[0].send("active", {});
   await settle();
   await all.clock.run(1000, () => all.peers[0].flow());
   assert.equal(all.player.state, "playing");
   assert.equal(all.peers.length, 1);
+});
+
+test("publisher gone and the server restarted meanwhile: noticed by the next check", async () => {
+  const all = await playing();
+  all.server.streams[0].send("inactive", {});
+  await settle();
+  all.server.sessions.clear();
+  all.server.refuse = reply(409, "", { "Retry-After": "1" });
+  await all.clock.run(16_000);
+  assert.equal(all.player.state, "waiting");
+  assert.ok(all.server.count("POST", "/whep/") >= 2);
 });
 
 test("a frozen decoder: the same tracks in a new stream, then a new session", async () => {

@@ -100,12 +100,22 @@ export class HttpSession {
     await this.#patch(FRAGMENT_TYPE, fragment, this.etag);
   }
 
-  /** Whether the server still knows the session. Throws HttpProblem(0) if it cannot be asked. */
-  async isAlive() {
-    const response = await this.send("GET", this.url);
-    await response.body?.cancel();
-    if (response.status >= 500) throw new HttpProblem(response.status, "");
-    return response.status !== 404 && response.status !== 410;
+  /**
+   * Whether the server still knows the session: PATCH without a new candidate, for a GET need not
+   * tell (RFC 9725 section 4.2). Throws HttpProblem if the server cannot be asked.
+   * @param {string} fragment the current ICE credentials
+   */
+  async isAlive(fragment) {
+    try {
+      await this.trickle(fragment);
+      return true;
+    } catch (error) {
+      if (!(error instanceof HttpProblem) || [0, 429, 500, 502, 503].includes(error.status)) {
+        throw error;
+      }
+      // 412 and the like come from a session that is there.
+      return ![401, 403, 404, 410].includes(error.status);
+    }
   }
 
   /** DELETE; a session that is already gone is no error. keepalive: the page is closing. */

@@ -78,6 +78,11 @@ export class WhepLeg {
     return this.#env.createStream([...this.#tracks.values()]);
   }
 
+  /** Whether the server still knows the session; throws HttpProblem if it cannot be asked. */
+  isAlive() {
+    return this.session.isAlive(restartFragment(this.#peer.localDescription.sdp));
+  }
+
   async digest() {
     const report = await this.#peer.getStats();
     return viewerDigest(statsList(report), this.#env.now());

@@ -179,7 +179,7 @@ export class WhepPlayer {
   /** The server may have forgotten a session that is silent for a good reason. */
   async #checkSession(leg) {
     try {
-      if (await leg.session.isAlive()) return;
+      if (await leg.isAlive()) return;
     } catch (error) {
       if (!(error instanceof HttpProblem)) throw error;
       // Out of reach: asked again at the next check, and by the event stream's own retries.

@@ -82,6 +82,11 @@ export class WhipLeg {
     }
   }
 
+  /** Whether the server still knows the session; throws HttpProblem if it cannot be asked. */
+  isAlive() {
+    return this.session.isAlive(restartFragment(this.#peer.localDescription.sdp));
+  }
+
   async digest() {
     return publisherDigest(statsList(await this.#peer.getStats()), this.#env.now());
   }

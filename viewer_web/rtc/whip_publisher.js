@@ -206,7 +206,7 @@ export class WhipPublisher {
     if (leg !== this.#leg || !["failed", "closed", "disconnected"].includes(state)) return;
     this.log.add(this.#env.now(), `transport_${state}`, "check_session");
     try {
-      if (await leg.session.isAlive()) return;
+      if (await leg.isAlive()) return;
     } catch (error) {
       if (!(error instanceof HttpProblem)) throw error;
       // Out of reach: the watch restarts ICE when nothing comes back.
