@@ -1,0 +1,50 @@
+"""The server under test: `wardcast demo --no-source` on its own core."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+from tests.bench.processes import (
+    SERVER_CORE,
+    ServerUnderTest,
+    python,
+    read_json_line,
+    running,
+)
+
+_START_PATIENCE_S = 30.0
+
+
+def command() -> list[str]:
+    flags = ("--json", "--no-source", "--http-port", "0", "--media-port", "0")
+    return python("hub.cli.main", "demo", *flags)
+
+
+@contextmanager
+def start_wardcast(
+    log: IO[bytes], prefix: Sequence[str] = (), viewers: int = 0
+) -> Iterator[tuple[ServerUnderTest, subprocess.Popen[bytes]]]:
+    """Yields the server and its process. prefix: a profiler's command line."""
+    with running([*prefix, *command()], SERVER_CORE, log) as process:
+        ready = read_json_line(process, _START_PATIENCE_S, "wardcast demo")
+        yield (
+            ServerUnderTest(
+                name="wardcast",
+                pid=int(ready["hub_pid"]),
+                api="whep",
+                url=_loopback(ready["whep_url"]),
+                publisher=("--whip", _loopback(ready["whip_url"]), "--token", ready["publish_token"]),
+                tokens=list(ready["view_tokens"].values()),
+            ),
+            process,
+        )
+
+
+def _loopback(url: str) -> str:
+    """The same URL on 127.0.0.1: nothing leaves the machine."""
+    scheme, _, rest = url.partition("://")
+    host, _, path = rest.partition("/")
+    return f"{scheme}://127.0.0.1:{host.rpartition(':')[2]}/{path}"
