@@ -27,7 +27,6 @@ from relay.transport.stun import BINDING_REQUEST, StunError, parse_stun
 MEDIA_TIMEOUT_S = 6.0
 STEP_S = 0.02
 """Timers' step while a session comes up; afterwards the crowd's tick is enough."""
-_RTCP_TYPES = range(192, 224)
 
 
 class CrowdIdentity:
@@ -109,15 +108,10 @@ class CrowdSession:
         reception = watcher.reception
         if reception is None or self._srtp is None:
             return
-        media = False
-        for at in range(0, size, segment):
-            length = min(segment, size - at)
-            if length > 1 and data[at + 1] in _RTCP_TYPES:
-                self._on_srtcp(self._srtp, bytes(data[at : at + length]), now_ms)
-            else:
-                media = True
-                reception.on_packet(data, at, length, now_ms)
-        if media:
+        rtcp = reception.on_train(data, size, segment, now_ms)
+        for at, length in rtcp:
+            self._on_srtcp(self._srtp, bytes(data[at : at + length]), now_ms)
+        if not rtcp:
             watcher.on_arrival(now_ms)
 
     def on_control(self, data: bytes, source: tuple[str, int], now_ms: float) -> None:

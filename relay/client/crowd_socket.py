@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import select
 import socket
+import sys
 import time
 from typing import Protocol
 
 UDP_GRO = 104
 RECEIVE_BUFFER_BYTES = 65536
 SOCKET_BUFFER_BYTES = 1 << 20
-MAX_READS_PER_WAKEUP = 16
-MAX_EVENTS = 256
+MAX_ROUNDS_PER_WAKEUP = 8
+MAX_EVENTS = 512
 _CONTROL_BYTES = socket.CMSG_SPACE(4)
 
 
@@ -40,6 +41,7 @@ class CrowdSockets:
         self._epoll: select.epoll | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._buffer = bytearray(RECEIVE_BUFFER_BYTES)
+        self._buffers = [self._buffer]
         self._view = memoryview(self._buffer)
         self._members: dict[int, tuple[socket.socket, CrowdMember]] = {}
 
@@ -81,32 +83,31 @@ class CrowdSockets:
             self._epoll = None
 
     def _on_readable(self, epoll: select.epoll) -> None:
-        for number, _ in epoll.poll(0, MAX_EVENTS):
-            entry = self._members.get(number)
-            if entry is not None:
-                self._drain(*entry)
-
-    def _drain(self, sock: socket.socket, member: CrowdMember) -> None:
-        buffers = [self._buffer]
-        now_ms = time.monotonic() * 1000
-        for _ in range(MAX_READS_PER_WAKEUP):
-            try:
-                size, control, _, source = sock.recvmsg_into(buffers, _CONTROL_BYTES)
-            except BlockingIOError:
+        """One read a socket and round: asking an empty socket again costs more than the poll."""
+        members = self._members
+        for _ in range(MAX_ROUNDS_PER_WAKEUP):
+            ready = epoll.poll(0, MAX_EVENTS)
+            if not ready:
                 return
-            except OSError:
-                # An ICMP error of a former send; packets may still wait behind it. A socket that
-                # its own member has closed ends the loop by the next failure.
-                if sock.fileno() < 0:
-                    return
-                continue
-            if not size:
-                continue
-            if 128 <= self._buffer[0] <= 191:
-                segment = int.from_bytes(control[0][2], "little") if control else size
-                member.on_train(self._view, size, segment or size, now_ms)
-            else:
-                member.on_control(bytes(self._view[:size]), (source[0], source[1]), now_ms)
+            now_ms = time.monotonic() * 1000
+            for number, _ in ready:
+                entry = members.get(number)
+                if entry is not None:
+                    self._read(entry[0], entry[1], now_ms)
+
+    def _read(self, sock: socket.socket, member: CrowdMember, now_ms: float) -> None:
+        try:
+            size, control, _, source = sock.recvmsg_into(self._buffers, _CONTROL_BYTES)
+        except OSError:
+            # Nothing there after all, or an ICMP error of a former send: the next round tells.
+            return
+        if not size:
+            return
+        if 128 <= self._buffer[0] <= 191:
+            segment = int.from_bytes(control[0][2], sys.byteorder) if control else size
+            member.on_train(self._view, size, segment or size, now_ms)
+        else:
+            member.on_control(bytes(self._view[:size]), (source[0], source[1]), now_ms)
 
 
 def _enable_gro(sock: socket.socket) -> None:

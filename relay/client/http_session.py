@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -218,7 +219,8 @@ def translate(error: Exception, url: URL) -> ClientError:
     if isinstance(error, TimeoutError):
         return UnreachableError(f"{where} does not answer in time")
     if isinstance(error, aiohttp.ClientConnectorError):
-        reason = error.os_error.strerror or str(error.os_error)
+        code = error.os_error.errno
+        reason = os.strerror(code).lower() if code else str(error.os_error)
     else:
         reason = str(error) or type(error).__name__
     return UnreachableError(f"{where} cannot be reached: {reason}")

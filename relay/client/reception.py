@@ -30,6 +30,8 @@ MAX_SSRCS = 16
 
 _HEADER = Struct("!xBHII")
 _HEADER_BYTES = 12
+_FIRST_RTCP, _LAST_RTCP = 192, 223
+"""Second byte of RTCP packets (RFC 5761 section 4)."""
 
 
 class ViewerReception:
@@ -74,6 +76,30 @@ class ViewerReception:
             if stats is None:
                 return
         stats.on_packet(seq, timestamp, size, now_ms)
+
+    def on_train(
+        self, data: memoryview, size: int, segment: int, now_ms: float
+    ) -> list[tuple[int, int]]:
+        """Packets of `segment` bytes each, the last one shorter, in data[:size].
+
+        Returns (offset, length) of the RTCP packets among them, which are not counted.
+        """
+        rtcp: list[tuple[int, int]] = []
+        known, unpack = self._stats, _HEADER.unpack_from
+        at = 0
+        # The last packet may be shorter than a header; the others are as long as the first.
+        while at + _HEADER_BYTES <= size:
+            payload_type, seq, timestamp, ssrc = unpack(data, at)
+            length = segment if at + segment <= size else size - at
+            if _FIRST_RTCP <= payload_type <= _LAST_RTCP:
+                rtcp.append((at, length))
+            else:
+                stats = known.get(ssrc) or self._follow(payload_type & 0x7F, ssrc)
+                if stats is not None:
+                    self.wire_bytes += length
+                    stats.on_packet(seq, timestamp, length, now_ms)
+            at += segment
+        return rtcp
 
     def on_clear(self, packets: list[bytes], now_ms: float) -> None:
         """Clear packets of one batch; repairs are credited to the stream that they mend."""
