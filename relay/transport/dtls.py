@@ -3,9 +3,11 @@
 Four verbs: `feed` a datagram, `take` what is to be sent, `next_deadline_ms`, `on_deadline`.
 Invariant: after every verb the outgoing BIO has been drained into `take`.
 
-OpenSSL's first retransmission comes after a second. Some stacks drop the first flight because
-their ICE is not ready, so a flight without an answer is sent again verbatim after RESEND_MS; a
-receiver that did get it drops the copies as replays. From its own timer on OpenSSL goes on.
+OpenSSL's first retransmission comes after a second, by its own clock. Some stacks drop the first
+flight because their ICE is not ready, so a flight without an answer is sent again verbatim after
+RESEND_MS; a receiver that did get it drops the copies as replays. Where OpenSSL's timer has run
+out by then its fresh copy goes instead. A server whose last flight was lost sees the client's
+again, and repeats its own.
 """
 
 from __future__ import annotations
@@ -26,9 +28,13 @@ from relay.transport.srtp_profile import PROFILES_BY_NAME, SrtpKeys, split_keys
 
 MTU_BYTES = 1200
 MAX_DATAGRAM_BYTES = 4096
-RESEND_MS = (100.0, 300.0, 700.0)
-"""After a flight, when it is sent again verbatim; OpenSSL's timer fires at 1000."""
+RESEND_MS = (100.0, 300.0, 700.0, 1500.0, 3100.0, 6300.0, 12700.0, 25500.0)
+"""When a flight is sent again, after it was first sent."""
+MAX_LAST_FLIGHTS = 8
+"""How often a server repeats its last flight."""
 _RECORD_HEADER_BYTES = 13
+_HANDSHAKE_TYPES = (20, 22)
+"""ChangeCipherSpec and handshake records."""
 _CIPHERS = (
     "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:"
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
@@ -110,7 +116,7 @@ class DtlsSession:
         self._flight: list[bytes] = []
         self._flight_ms = 0.0
         self._resent = 0
-        self._ssl_deadline_ms = math.inf
+        self._last_flights = 0
         self._ssl: SSL.Connection | None = SSL.Connection(context.ssl_context, None)
         self._ssl.set_ciphertext_mtu(MTU_BYTES)
         if role == "client":
@@ -136,6 +142,10 @@ class DtlsSession:
             return False
         self._ssl.bio_write(datagram)
         if self.state is DtlsState.CONNECTED:
+            repeats = datagram[0] in _HANDSHAKE_TYPES and self._last_flights < MAX_LAST_FLIGHTS
+            if repeats and self._role == "server":
+                self._last_flights += 1
+                self._outgoing += self._flight
             self._read(now_ms)
         else:
             self._advance(now_ms)
@@ -148,27 +158,23 @@ class DtlsSession:
 
     def next_deadline_ms(self) -> float:
         """When `on_deadline` is due."""
-        if self.state is not DtlsState.HANDSHAKE:
+        if self.state is not DtlsState.HANDSHAKE or self._resent >= len(RESEND_MS):
             return math.inf
-        if self._flight and self._resent < len(RESEND_MS):
-            return min(self._flight_ms + RESEND_MS[self._resent], self._ssl_deadline_ms)
-        return self._ssl_deadline_ms
+        return self._flight_ms + RESEND_MS[self._resent] if self._flight else math.inf
 
     def on_deadline(self, now_ms: float) -> None:
         """Send again what was not answered."""
-        if self._ssl is None or self.state is not DtlsState.HANDSHAKE:
+        if self._ssl is None or self.next_deadline_ms() > now_ms:
             return
-        if self._ssl_deadline_ms <= now_ms:
-            try:
-                self._ssl.DTLSv1_handle_timeout()
-            except SSL.Error:
-                self._fail(CloseReason.DTLS_FAILED)
-                return
-            self._resent = len(RESEND_MS)
+        self._resent += 1
+        try:
+            fresh = self._ssl.DTLSv1_handle_timeout()
+        except SSL.Error:
+            self._fail(CloseReason.DTLS_FAILED)
+            return
+        if fresh:
             self._drain(now_ms, is_flight=False)
-            self._set_ssl_deadline(now_ms)
-        elif self.next_deadline_ms() <= now_ms:
-            self._resent += 1
+        else:
             self._outgoing += self._flight
 
     def close(self) -> None:
@@ -193,13 +199,12 @@ class DtlsSession:
             ssl.do_handshake()
         except SSL.WantReadError:
             self._drain(now_ms, is_flight=True)
-            self._set_ssl_deadline(now_ms)
             return
         except SSL.Error:
             self._drain(now_ms, is_flight=False)
             self._fail(CloseReason.DTLS_FAILED)
             return
-        self._drain(now_ms, is_flight=False)
+        self._drain(now_ms, is_flight=True)
         self._finish(ssl, now_ms)
 
     def _finish(self, ssl: SSL.Connection, now_ms: float) -> None:
@@ -220,7 +225,8 @@ class DtlsSession:
         material = ssl.export_keying_material(_EXPORTER, profile.material_bytes)
         self.result = DtlsResult(profile.name, split_keys(profile, material, self._role))
         self.state = DtlsState.CONNECTED
-        self._flight = []
+        if self._role == "client":
+            self._flight = []
         self._read(now_ms)
 
     def _read(self, now_ms: float) -> None:
@@ -254,13 +260,8 @@ class DtlsSession:
             return
         datagrams = pack_records(data)
         self._outgoing += datagrams
-        self._flight = datagrams if is_flight else []
         if is_flight:
-            self._flight_ms, self._resent = now_ms, 0
-
-    def _set_ssl_deadline(self, now_ms: float) -> None:
-        timeout_s = None if self._ssl is None else self._ssl.DTLSv1_get_timeout()
-        self._ssl_deadline_ms = math.inf if timeout_s is None else now_ms + timeout_s * 1000
+            self._flight, self._flight_ms, self._resent = datagrams, now_ms, 0
 
     def _fail(self, reason: CloseReason) -> None:
         self.close_reason = reason
