@@ -1,0 +1,1 @@
+"""Pure machines and formulas of the hub: no I/O, no clock."""

@@ -1,0 +1,1 @@
+"""Who watches and how well: sessions by polling the node, browsers' own figures, attendance."""
