@@ -47,7 +47,8 @@ from tests.bench.trace import Trace, TracePacket, make_trace
 _STRIDE = 1536
 _TAG_BYTES = 16
 _GSO_CONTROL_BYTES = 24
-_BINDING: Any = pylibsrtp.lib
+_SRTP: Any = pylibsrtp.__dict__["lib"]
+_SRTP_FFI: Any = pylibsrtp.__dict__["ffi"]
 
 
 @dataclass
@@ -73,12 +74,12 @@ class FloorSender:
         self._sessions = [_session(index) for index in range(viewers)]
         base, stride = address_of(self._rows), train * _STRIDE
         self._packet_pointers = [
-            [pylibsrtp.ffi.cast("void *", base + v * stride + t * _STRIDE) for t in range(train)]
+            [_SRTP_FFI.cast("void *", base + v * stride + t * _STRIDE) for t in range(train)]
             for v in range(viewers)
         ]
-        base = address_of(self._lengths)
+        length_base = address_of(self._lengths)
         self._length_pointers = [
-            [pylibsrtp.ffi.cast("int *", base + (v * train + t) * 4) for t in range(train)]
+            [_SRTP_FFI.cast("int *", length_base + (v * train + t) * 4) for t in range(train)]
             for v in range(viewers)
         ]
         self._prepare_messages(ports)
@@ -98,10 +99,10 @@ class FloorSender:
         )
         self._control = np.zeros(_GSO_CONTROL_BYTES, np.uint8)
         self._head = np.zeros(viewers, MMSGHDR)
-        index = np.arange(viewers)
-        self._head["name"] = address_of(self._names) + index * 16
+        order = np.arange(viewers)
+        self._head["name"] = address_of(self._names) + order * 16
         self._head["namelen"] = 16
-        self._head["iov"] = address_of(self._iov) + index * train * IOVEC.itemsize
+        self._head["iov"] = address_of(self._iov) + order * train * IOVEC.itemsize
         self._head_pointer = ffi.cast("void *", address_of(self._head))
 
     def send(self, packets: list[bytes]) -> None:
@@ -116,7 +117,7 @@ class FloorSender:
         for slot in range(count):
             pointers = [row[slot] for row in self._packet_pointers]
             lengths = [row[slot] for row in self._length_pointers]
-            deque(map(_BINDING.srtp_protect, self._sessions, pointers, lengths), maxlen=0)
+            deque(map(_SRTP.srtp_protect, self._sessions, pointers, lengths), maxlen=0)
         sealed = time.thread_time_ns()
         self._send_all(count, length + _TAG_BYTES)
         sent = time.thread_time_ns()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 
@@ -20,7 +20,11 @@ _KEEPALIVE_S = 20.0
 class JanusSignalling:
     """One Janus session, a handle a viewer."""
 
-    kind_of_payload_type = {sdp.OPUS_PT: AUDIO, sdp.H264_PT: VIDEO, sdp.RTX_PT: REPAIR}
+    kind_of_payload_type: ClassVar[dict[int, int]] = {
+        sdp.OPUS_PT: AUDIO,
+        sdp.H264_PT: VIDEO,
+        sdp.RTX_PT: REPAIR,
+    }
 
     def __init__(self, url: str, mountpoint: int) -> None:
         self._url = url
@@ -84,9 +88,7 @@ class JanusSignalling:
         text = sdp.viewer_answer(viewer.credentials, remote, candidate)
         answer = {"type": "answer", "sdp": text}
         body = {"request": "start"}
-        await self._ask(
-            {"janus": "message", "handle_id": handle, "body": body, "jsep": answer}
-        )
+        await self._ask({"janus": "message", "handle_id": handle, "body": body, "jsep": answer})
         return remote
 
     async def leave(self, viewer: Viewer) -> None:

@@ -127,7 +127,7 @@ class LoadClient:
             joins.append(asyncio.create_task(self._join(viewer)))
         await asyncio.gather(*joins)
         deadline_s = time.monotonic() + _JOIN_PATIENCE_S
-        while self._waiting() and time.monotonic() < deadline_s:
+        while self._waiting() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - a wire's state
             await asyncio.sleep(_TICK_S)
 
     def _waiting(self) -> bool:

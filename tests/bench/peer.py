@@ -135,9 +135,7 @@ class Peer:
     def _derive_keys(self, ssl: SSL.Connection) -> None:
         name = ssl.get_selected_srtp_profile()
         profile, key_bytes, salt_bytes = _PROFILES[name]
-        material = ssl.export_keying_material(
-            b"EXTRACTOR-dtls_srtp", 2 * (key_bytes + salt_bytes)
-        )
+        material = ssl.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key_bytes + salt_bytes))
         assert self._remote is not None
         client_index = 1 if self._remote.setup == "active" else 0
         keys = [
@@ -154,4 +152,3 @@ class Peer:
         )
         self.profile = name.decode()
         self.connected = True
-

@@ -188,9 +188,9 @@ class WhipLink:
         elif 20 <= datagram[0] <= 63:
             self.peer.on_dtls(datagram)
         elif is_rtcp(datagram) and self.peer.inbound is not None:
-            if asks_keyframe(self.peer.inbound.unprotect_rtcp(datagram)):
-                self.asked += 1
-                return True
+            asked = asks_keyframe(self.peer.inbound.unprotect_rtcp(datagram))
+            self.asked += asked
+            return asked
         return False
 
     def send_media(self, kind: str, data: bytearray) -> None:

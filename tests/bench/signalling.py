@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import ClassVar, Protocol
 from urllib.parse import urljoin
 
 import aiohttp
@@ -18,7 +18,7 @@ class JoinRefusedError(Exception):
 
 
 class Signalling(Protocol):
-    kind_of_payload_type: dict[int, int]
+    kind_of_payload_type: ClassVar[dict[int, int]]
 
     async def open(self) -> None: ...
     async def join(self, viewer: Viewer) -> sdp.Remote: ...
@@ -29,7 +29,11 @@ class Signalling(Protocol):
 class WhepSignalling:
     """WHEP with bearer tokens used in turn; each viewer has a TCP connection of its own."""
 
-    kind_of_payload_type = {sdp.OPUS_PT: AUDIO, sdp.H264_PT: VIDEO, sdp.RTX_PT: REPAIR}
+    kind_of_payload_type: ClassVar[dict[int, int]] = {
+        sdp.OPUS_PT: AUDIO,
+        sdp.H264_PT: VIDEO,
+        sdp.RTX_PT: REPAIR,
+    }
 
     def __init__(self, url: str, tokens: list[str]) -> None:
         self._url = url

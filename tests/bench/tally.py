@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,13 +60,15 @@ class Tally:
         first = memory[batch.offset]
         second = memory[batch.offset + 1]
         is_media = (first & 0xC0 == 0x80) & (batch.length >= 12)
-        is_rtp = is_media & ((second < 192) | (second > 223))
+        is_rtp: npt.NDArray[np.bool_] = is_media & ((second < 192) | (second > 223))
         chosen = np.flatnonzero(is_rtp)
         if len(chosen):
             self._count(memory, batch, chosen, second[chosen] & 0x7F)
         return is_rtp
 
-    def _count(self, memory: U8, batch: Received, chosen: I64, payload_type: U8) -> None:
+    def _count(
+        self, memory: U8, batch: Received, chosen: I64, payload_type: npt.NDArray[Any]
+    ) -> None:
         offset = batch.offset[chosen]
         key = batch.viewer[chosen] * _ROW + self._kind[payload_type]
         seq = memory[offset + 2].astype(np.int64) << 8 | memory[offset + 3]

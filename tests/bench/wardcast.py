@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO
 
 from tests.bench.processes import (
     SERVER_CORE,
     ServerUnderTest,
-    python,
     read_json_line,
     running,
 )
@@ -20,12 +21,12 @@ _START_PATIENCE_S = 30.0
 
 def command() -> list[str]:
     flags = ("--json", "--no-source", "--http-port", "0", "--media-port", "0")
-    return python("hub.cli.main", "demo", *flags)
+    return [str(Path(sys.executable).with_name("wardcast")), "demo", *flags]
 
 
 @contextmanager
 def start_wardcast(
-    log: IO[bytes], prefix: Sequence[str] = (), viewers: int = 0
+    log: IO[bytes], prefix: Sequence[str] = ()
 ) -> Iterator[tuple[ServerUnderTest, subprocess.Popen[bytes]]]:
     """Yields the server and its process. prefix: a profiler's command line."""
     with running([*prefix, *command()], SERVER_CORE, log) as process:
@@ -36,7 +37,12 @@ def start_wardcast(
                 pid=int(ready["hub_pid"]),
                 api="whep",
                 url=_loopback(ready["whep_url"]),
-                publisher=("--whip", _loopback(ready["whip_url"]), "--token", ready["publish_token"]),
+                publisher=(
+                    "--whip",
+                    _loopback(ready["whip_url"]),
+                    "--token",
+                    ready["publish_token"],
+                ),
                 tokens=list(ready["view_tokens"].values()),
             ),
             process,
