@@ -13,6 +13,8 @@ import { byId, copyText, fillFigures, setMeter, setText, WakeLock } from "./dom.
 import { bindFullscreen, Screen } from "./screen.js";
 
 const METER_MS = 100;
+const INFO_LIMIT_MS = 2500;
+const DEFAULT_STREAM = "phien-hop";
 
 const translator = pageTranslator(document, localStorage);
 const token = takeToken({ location, history, keep: [sessionStorage, localStorage] });
@@ -40,7 +42,7 @@ function showMute() {
 }
 
 function showState() {
-  const state = player?.state ?? "denied";
+  const state = player?.state ?? (token === null ? "denied" : "connecting");
   const problem = player?.problem;
   byId("status").dataset.state = state;
   setText(byId("status-text"), translator.t(`viewer.state.${state}`));
@@ -93,19 +95,25 @@ function showInfo(info) {
   document.title = `${name} · ${title ?? translator.t("viewer.title")}`;
 }
 
-/** Names to show; the picture does not wait for them. */
+/** Names to show, and the stream of a link that does not name one. */
 async function loadInfo() {
   showInfo(null);
   try {
-    showInfo(await fetchJson(env, "/api/viewer/info", token));
+    const info = await fetchJson(env, "/api/viewer/info", token, { timeoutMs: INFO_LIMIT_MS });
+    showInfo(info);
+    return info;
   } catch (error) {
     if (!(error instanceof HttpProblem)) throw error;
     // The name in the address stays; the player says what is wrong with the link.
+    return null;
   }
 }
 
-function start() {
-  const stream = claims.stream && claims.stream !== "*" ? claims.stream : "phien-hop";
+async function start() {
+  const info = loadInfo();
+  // Only a link for any stream has to wait for the hub to name it.
+  const named = claims.stream && claims.stream !== "*" ? claims.stream : (await info)?.stream;
+  const stream = named ?? DEFAULT_STREAM;
   const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, location.origin).href;
   player = new WhepPlayer({
     env,
@@ -172,20 +180,19 @@ translator.onChange(() => {
   showMute();
 });
 
-void loadInfo();
 if (token === null) {
   notice = "link.no_token";
-  showState();
+  showInfo(null);
 } else {
-  start();
-  showState();
+  void start();
 }
+showState();
 showMute();
 
 /** What tests and support read; nothing on the page depends on it. */
 Object.defineProperty(window, "wardcast", {
   get: () => ({
-    state: player?.state ?? "denied",
+    state: player?.state ?? (token === null ? "denied" : "connecting"),
     frames: player?.digest?.framesDecoded ?? 0,
     audioEnergy: player?.digest?.totalAudioEnergy ?? 0,
     audioPackets: player?.digest?.audioPackets ?? 0,
