@@ -91,6 +91,8 @@ class MediaPort:
         Raises OSError when the port cannot be bound, ValueError for what is no IP address.
         """
         served = None if addresses is None else _named(addresses)
+        outside = _named(announced)
+        certificate = certificate or DtlsCertificate.generate()
         sockets = open_sockets(port, served, client=client)
         families = {s.family for s in sockets}
         hosts = [
@@ -100,8 +102,8 @@ class MediaPort:
         ]
         return cls(
             sockets,
-            local_candidates(hosts, sockets[0].port, announced=announced),
-            certificate or DtlsCertificate.generate(),
+            local_candidates(hosts, sockets[0].port, announced=outside),
+            certificate,
             consent_timeout_ms,
             client=client and not addresses,
             gso=kernel.probe_gso() if gso is None else gso,
