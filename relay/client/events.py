@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 
 import aiohttp
 from yarl import URL
@@ -25,7 +25,7 @@ SILENCE_S = 60.0
 
 async def read_events(
     http: aiohttp.ClientSession, session: HttpSession, wanted: Sequence[str] = WANTED
-) -> AsyncIterator[ServerEvent]:
+) -> AsyncGenerator[ServerEvent, None]:
     """Events of an open session until its stream ends.
 
     Ends at once when the server does not offer the extension. Raises ClientError when subscribing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import aiohttp
 
@@ -34,7 +34,7 @@ class WhepClient(MediaClient):
         super().__init__(port, http, url, token, handler, viewer_media(), timeout_s=timeout_s)
         self._client_http = http
 
-    def events(self) -> AsyncIterator[ServerEvent]:
+    def events(self) -> AsyncGenerator[ServerEvent, None]:
         """active, inactive and reconnect, until the stream ends; empty if it is not offered.
 
         Raises ClientError.
