@@ -1,11 +1,14 @@
 """The one configuration file: validated YAML, overridden by environment, overridden by flags.
 
-Environment: WARDCAST_<SECTION>__<KEY>, e.g. WARDCAST_MEDIA__PORT=7000. An unknown key or a bad
-value stops at start-up with a sentence that names it. docs/configuration.md explains every key.
+Environment: WARDCAST_<SECTION>__<KEY>, e.g. WARDCAST_MEDIA__PORT=7000, a list as [a, b]; the two
+keys outside sections are WARDCAST_DATA_DIR and WARDCAST_ROSTER. An unknown key or a bad value stops
+at start-up with a sentence that names it, the value and what is allowed. docs/configuration.md
+explains every key.
 """
 
 from __future__ import annotations
 
+import difflib
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hub.roster import DEFAULT_ROSTER
 
 ENV_PREFIX = "WARDCAST_"
+TOP_LEVEL = ("data_dir", "roster")
 Port = Annotated[int, Field(ge=0, le=65535)]
 Addresses = tuple[str, ...]
 
@@ -31,12 +35,20 @@ class _Section(BaseModel):
 
 def _checked_addresses(values: Addresses) -> Addresses:
     for value in values:
-        ipaddress.ip_address(value)
+        try:
+            ipaddress.ip_address(value)
+        except ValueError:
+            raise ValueError(f"{value!r} is not an IPv4 or IPv6 address") from None
     return values
 
 
 class HttpConfig(_Section):
-    """The pages and the API. tls: off, auto (a certificate of our own) or files."""
+    """The pages and the API: plain HTTP on `port`, HTTPS on `tls_port`.
+
+    tls: off, auto (a certificate of our own) or files. public_url: the origin that links carry,
+    when a proxy or another name stands before us. requests_per_second, request_burst: of one
+    address.
+    """
 
     host: str = "0.0.0.0"
     port: Port = 8080
@@ -44,7 +56,7 @@ class HttpConfig(_Section):
     tls_port: Port = 8443
     tls_certificate: Path | None = None
     tls_key: Path | None = None
-    public_url: str = ""
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^/\s]+)?$")] = ""
     requests_per_second: Annotated[float, Field(gt=0, le=100_000)] = 50.0
     request_burst: Annotated[float, Field(ge=1, le=1_000_000)] = 400.0
 
@@ -56,7 +68,12 @@ class HttpConfig(_Section):
 
 
 class MediaConfig(_Section):
-    """The media port. port 0 is any free port."""
+    """The media port. port 0 is any free port.
+
+    addresses: local ones to serve, empty is all. announced: put into ICE candidates instead of our
+    own (1:1 NAT). takeover_seconds: silence after which another publisher may take the stream.
+    consent_seconds: a peer silent for so long is gone.
+    """
 
     port: Port = 7000
     addresses: Addresses = ()
@@ -71,7 +88,7 @@ class MediaConfig(_Section):
 
 
 class StreamConfig(_Section):
-    """What is broadcast."""
+    """What is broadcast. extra: further streams that may be published."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "phien-hop"
     title_vi: str = "Phiên họp đầu tiên của chính quyền phường Lê Đại Hành"
@@ -125,17 +142,27 @@ def load_config(
 ) -> HubConfig:
     """File, then environment, then flags ("http.port": 8080). Raises ConfigError."""
     tree = _read(path) if path is not None else {}
+    origins: dict[str, str] = {}
     for name, value in sorted(environment.items()):
-        if name.startswith(ENV_PREFIX) and "__" in name:
-            keys = name.removeprefix(ENV_PREFIX).lower().split("__")
+        keys = _keys_of(name)
+        if keys:
             _put(tree, keys, _parse(value, name), name)
+            origins[".".join(keys)] = f"environment variable {name}"
     for dotted, value in (overrides or {}).items():
         if value is not None:
             _put(tree, dotted.split("."), value, dotted)
+            origins[dotted] = "command line"
     try:
         return HubConfig.model_validate(tree)
     except ValidationError as error:
-        raise ConfigError(_sentence(error, path)) from error
+        raise ConfigError(_sentences(error, str(path or "configuration"), origins)) from error
+
+
+def _keys_of(variable: str) -> list[str]:
+    name = variable.removeprefix(ENV_PREFIX).lower()
+    if name == variable.lower():
+        return []
+    return name.split("__") if "__" in name or name in TOP_LEVEL else []
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -156,25 +183,41 @@ def _put(tree: dict[str, Any], keys: list[str], value: Any, source: str) -> None
     for key in keys[:-1]:
         branch = tree.setdefault(key, {})
         if not isinstance(branch, dict):
-            raise ConfigError(f"{source}: {key} is not a section")
+            raise ConfigError(f"{source}: '{key}' is not a section")
         tree = branch
     tree[keys[-1]] = value
 
 
 def _parse(value: str, name: str) -> Any:
+    """Lists are YAML; everything else is text that the key's type reads (a title may hold ': ')."""
+    if not value.startswith("["):
+        return value
     try:
         return yaml.safe_load(value)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{name}: {value!r} is not a YAML value") from error
+        raise ConfigError(f"environment variable {name}: {value!r} is not a list [a, b]") from error
 
 
-def _sentence(error: ValidationError, path: Path | None) -> str:
+def _sentences(error: ValidationError, path: str, origins: Mapping[str, str]) -> str:
     sentences = []
     for fault in error.errors():
-        key = ".".join(map(str, fault["loc"])) or "configuration"
+        keys = [str(part) for part in fault["loc"]]
+        dotted = ".".join(keys)
+        origin = origins.get(dotted, path)
         if fault["type"] == "extra_forbidden":
-            sentences.append(f"unknown key '{key}'")
+            sentences.append(f"{origin}: unknown key '{dotted}'; {_known(keys)}")
         else:
             message = fault["msg"].removeprefix("Value error, ")
-            sentences.append(f"'{key}': {message} (given: {fault.get('input')!r})")
-    return f"{path or 'configuration'}: " + "; ".join(sentences)
+            given = "" if isinstance(fault["input"], dict) else f" (given: {fault['input']!r})"
+            sentences.append(f"{origin}: '{dotted}': {message}{given}")
+    return "\n".join(sentences)
+
+
+def _known(keys: list[str]) -> str:
+    """What may stand where an unknown key stood."""
+    fields = HubConfig.model_fields
+    if len(keys) > 1:
+        section = fields[keys[0]].annotation
+        fields = getattr(section, "model_fields", fields)
+    close = difflib.get_close_matches(keys[-1], fields, n=1)
+    return f"did you mean '{close[0]}'?" if close else f"known here: {', '.join(fields)}"
