@@ -1,0 +1,58 @@
+"""A lossy line between the real hub and a watcher: what is lost comes back over RTX."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+from hub.source.picture_feed import PictureFeed
+from hub.source.publisher import LivePublisher
+from relay.client.port_session import PortSession
+from relay.client.watcher import ViewerSession, Watcher
+from tests.integration.media_server import media_server
+
+LOSS = 0.05
+
+
+class LossyWatcher(Watcher):
+    """Loses packets on their way in, repairs as well as media."""
+
+    dice = random.Random(5)
+    dropped = 0
+
+    def on_rtp(self, packets: list[bytes], now_ms: float) -> None:
+        kept = [packet for packet in packets if self.dice.random() >= LOSS]
+        self.dropped += len(packets) - len(kept)
+        super().on_rtp(kept, now_ms)
+
+
+async def test_five_percent_loss_is_repaired() -> None:
+    async with media_server() as server:
+        publisher = asyncio.create_task(
+            LivePublisher(
+                PictureFeed("Kỳ họp"),
+                server.whip_url,
+                server.token("publish", "studio"),
+                http=server.http,
+            ).run()
+        )
+        await server.on_air()
+        token = server.token("view", "an-phu")
+
+        async def open_session(watcher: Watcher) -> ViewerSession:
+            return await PortSession.open(server.http, server.whep_url, token, watcher)
+
+        watcher = LossyWatcher("an-phu", open_session)
+        task = asyncio.create_task(watcher.run())
+        try:
+            async with asyncio.timeout(20):
+                while watcher.dropped < 60:  # noqa: ASYNC110 - counts what passes by
+                    await asyncio.sleep(0.05)
+            figures = watcher.measure(server.node.port.now_ms())
+            # Lost for now are at most those of the last moments.
+            assert figures.repaired > 30
+            assert figures.lost < figures.repaired / 2
+        finally:
+            for running in (task, publisher):
+                running.cancel()
+            await asyncio.gather(task, publisher, return_exceptions=True)
