@@ -28,6 +28,8 @@ from relay.transport.srtp_profile import PROFILES_BY_NAME, SrtpKeys, split_keys
 
 MTU_BYTES = 1200
 MAX_DATAGRAM_BYTES = 4096
+MAX_RECORDS = MAX_DATAGRAM_BYTES // 13
+"""A datagram holds no more."""
 RESEND_MS = (100.0, 300.0, 700.0, 1500.0, 3100.0, 6300.0, 12700.0, 25500.0)
 """When a flight is sent again, after it was first sent."""
 MAX_LAST_FLIGHTS = 8
@@ -235,7 +237,8 @@ class DtlsSession:
         if ssl is None:
             return
         try:
-            ssl.recv(1)
+            for _ in range(MAX_RECORDS):
+                ssl.recv(MAX_DATAGRAM_BYTES)
         except SSL.WantReadError:
             self._drain(now_ms, is_flight=False)
         except SSL.ZeroReturnError:

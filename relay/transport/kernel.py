@@ -7,6 +7,7 @@ that a batch is filled by a few vector assignments. `man 2 sendmmsg`, `man 7 udp
 from __future__ import annotations
 
 import errno
+import functools
 import platform
 import socket
 import struct
@@ -163,6 +164,7 @@ def unpack_address(name: bytes) -> tuple[str, int]:
 _LITTLE = struct.pack("=H", 1) == b"\1\0"
 
 
+@functools.cache
 def probe_gso() -> bool:
     """The kernel takes UDP_SEGMENT (Linux 4.18): ask a socket, and send a train to itself."""
     if not supported():

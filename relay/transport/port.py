@@ -90,6 +90,8 @@ class MediaPort:
         small buffers, joined receives. gso: None asks the kernel.
         Raises OSError when the port cannot be bound, ValueError for what is no IP address.
         """
+        if not kernel.supported():
+            raise OSError(errno.ENOSYS, "the media port needs 64-bit Linux")
         served = None if addresses is None else _named(addresses)
         outside = _named(announced)
         certificate = certificate or DtlsCertificate.generate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import gc
+import random
 import secrets
 import socket
 import weakref
@@ -101,6 +102,26 @@ async def test_forged_and_replayed_media_are_told_apart(monkeypatch: pytest.Monk
         assert drops[DropReason.SRTP_AUTH] == 2
         assert drops[DropReason.MALFORMED_RTP] == 1
         assert link.server.rtp == [rtp(1)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_nonsense_from_a_known_address_harms_nothing(seed: int) -> None:
+    async with two_ports() as (server, client):
+        link = await Link(server, client).up()
+        rng = random.Random(seed)
+        path = link.client_peer.ice.selected
+        assert path is not None
+        for _ in range(50):
+            for first in (0, 1, 20, 21, 22, 23, 63, 64, 128, 129, 191, 192, 255):
+                rest = rng.randbytes(rng.choice((0, 1, 11, 12, 19, 40, 300)))
+                client._sockets[0].send(bytes((first,)) + rest, path)
+            await settle(link)
+        link.client_peer.send_rtp(rtp(1))
+        link.server_peer.send_rtp(rtp(2))
+        await link.server.until(lambda: bool(link.server.rtp))
+        await link.client.until(lambda: bool(link.client.rtp))
+        assert (link.server.rtp, link.client.rtp) == ([rtp(1)], [rtp(2)])
+        assert not link.server.closed
 
 
 async def test_streams_of_a_peer_are_bounded() -> None:
