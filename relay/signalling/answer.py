@@ -11,6 +11,10 @@ from relay.signalling.codec_lines import codec_lines, payload_types
 from relay.signalling.offer import LocalTransport, MediaSection, Offer, Setup
 from relay.transport.parameters import DtlsRole
 
+_PROTOCOLS = frozenset(
+    {"UDP/TLS/RTP/SAVPF", "UDP/TLS/RTP/SAVP", "RTP/SAVPF", "RTP/SAVP", "TCP/DTLS/RTP/SAVPF"}
+)
+
 
 class OfferRefused(ValueError):
     """A well-formed offer that cannot be served (422); the text says why."""
@@ -30,7 +34,7 @@ def frame_answer(
         f"o=- {secrets.randbits(62)} 1 IN IP4 127.0.0.1",
         "s=-",
         "t=0 0",
-        f"a=group:BUNDLE {' '.join(m.mid for m in offer.media)}",
+        f"a=group:BUNDLE {' '.join(offer.bundle_order)}",
         f"a=msid-semantic: WMS {stream_id}".rstrip(),
     ]
     if local.ice_lite:
@@ -54,7 +58,7 @@ def section_lines(
     local: LocalTransport,
     direction: str,
 ) -> list[str]:
-    """Lines that every answered m-section has. All candidates are in the first: BUNDLE."""
+    """Lines that every answered m-section has. All candidates are in the tagged one: BUNDLE."""
     numbers = " ".join(map(str, payload_types(negotiated.codecs)))
     setup: Setup = "active" if dtls_role(offer) == "client" else "passive"
     lines = [
@@ -74,14 +78,20 @@ def section_lines(
         *codec_lines(negotiated.codecs),
         *(f"a=extmap:{number} {uri}" for uri, number in negotiated.extensions.items()),
     ]
-    if section.mid == offer.media[0].mid:
+    if section.mid == offer.bundle_order[0]:
         lines += [f"a={candidate.to_sdp()}" for candidate in local.candidates]
         lines.append("a=end-of-candidates")
     return lines
 
 
-def one_section_a_kind(offer: Offer) -> None:
-    """At most one audio and one video section (RFC 9725 section 4.2: one MediaStream)."""
+def check_shape(offer: Offer) -> None:
+    """Raises OfferRefused unless there is at most one audio and one video section (RFC 9725
+    section 4.2: one MediaStream), each over DTLS-SRTP with multiplexed RTCP."""
+    for section in offer.media:
+        if section.protocol not in _PROTOCOLS:
+            raise OfferRefused(f"{section.protocol[:30]} cannot be served, only DTLS-SRTP")
+        if not section.rtcp_mux:
+            raise OfferRefused(f"section {section.mid} must offer a=rtcp-mux")
     for kind in ("audio", "video"):
         if sum(m.kind == kind for m in offer.media) > 1:
             raise OfferRefused(f"only one {kind} track can be served; the offer has several")

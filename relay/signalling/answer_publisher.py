@@ -18,9 +18,9 @@ from relay.core.negotiation import (
 )
 from relay.signalling.answer import (
     OfferRefused,
+    check_shape,
     dtls_role,
     frame_answer,
-    one_section_a_kind,
     section_lines,
     with_feedback,
 )
@@ -48,7 +48,11 @@ def answer_publisher(
     offer: Offer, local: LocalTransport, policy: PublisherPolicy
 ) -> tuple[str, PublisherNegotiation, DtlsRole]:
     """(answer, what was agreed, our DTLS role). Raises OfferRefused: no partial answers (P9)."""
-    one_section_a_kind(offer)
+    check_shape(offer)
+    if offer.foreign:
+        raise OfferRefused(
+            f"only audio and video can be published, not a section of kind {offer.foreign[0]!r}"
+        )
     sections: dict[int, list[str]] = {}
     negotiated: list[MediaNegotiation] = []
     for section in offer.media:

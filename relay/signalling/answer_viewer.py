@@ -2,6 +2,7 @@
 
 A publisher that returns with another codec then needs no new negotiation: only the payload type
 changes. A kind that the stream does not have yet is answered too, so that it can begin later.
+Sections that are neither audio nor video (some players offer a data channel) get port 0.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from relay.core.negotiation import (
 )
 from relay.signalling.answer import (
     OfferRefused,
+    check_shape,
     dtls_role,
     frame_answer,
-    one_section_a_kind,
     section_lines,
     with_feedback,
 )
@@ -31,6 +32,7 @@ from relay.signalling.offer import LocalTransport, MediaSection, Offer
 from relay.transport.parameters import DtlsRole
 
 STREAM_ID = "wardcast"
+_CLOCK_RATES = (48_000, 90_000)
 _FORWARDED = {"audio": ("OPUS",), "video": ("H264", "VP8", "VP9", "AV1")}
 _EXTENSIONS = frozenset(
     {EXT_MID, EXT_ABS_SEND_TIME, EXT_AUDIO_LEVEL, EXT_VIDEO_ORIENTATION, EXT_TRANSPORT_CC}
@@ -48,7 +50,7 @@ def answer_viewer(
 
     Raises OfferRefused when a kind on the air was offered without a codec to carry it.
     """
-    one_section_a_kind(offer)
+    check_shape(offer)
     taken = {s for m in offer.media for s in m.ssrcs}
     congestion = _congestion_feedback(offer)
     sections: dict[int, list[str]] = {}
@@ -76,7 +78,9 @@ def _negotiate(
     taken: set[int],
 ) -> MediaNegotiation:
     forwarded = _FORWARDED[section.kind]
-    usable = tuple(c for c in section.codecs if c.name in forwarded)
+    usable = tuple(
+        c for c in section.codecs if c.name in forwarded and c.clock_rate in _CLOCK_RATES
+    )
     current = next((c for c in on_air if c.name in forwarded), None)
     first = match_codec(current, usable) if current is not None else None
     if not usable or (current is not None and first is None):

@@ -80,7 +80,7 @@ class TokenVerifier:
                 error = "The token has expired."
             except jwt.InvalidSignatureError:
                 continue
-            except (jwt.PyJWTError, ValueError):
+            except (jwt.PyJWTError, ValueError, RecursionError, OverflowError):
                 error = "The token is not valid."
             else:
                 return claims

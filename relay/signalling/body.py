@@ -23,9 +23,11 @@ def require_type(request: web.BaseRequest, expected: str) -> None:
 async def read_text(request: web.BaseRequest, max_bytes: int, timeout_s: float) -> str:
     """The body as UTF-8. 413 over the limit (before reading, if it is declared), 408 if it
     dribbles, 400 if it is no UTF-8 or breaks off."""
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise HttpProblem(415, "The body must not be compressed.")
     declared = request.content_length
     if declared is not None and declared > max_bytes:
-        raise HttpProblem(413, f"The body may have {max_bytes} bytes at most.")
+        raise _too_large(max_bytes)
     try:
         data = await asyncio.wait_for(_read(request, max_bytes), timeout_s)
     except TimeoutError as error:
@@ -40,12 +42,18 @@ async def read_text(request: web.BaseRequest, max_bytes: int, timeout_s: float) 
         raise HttpProblem(400, "The body is not UTF-8 text.") from error
 
 
+def _too_large(max_bytes: int) -> HttpProblem:
+    return HttpProblem(
+        413, f"The body may have {max_bytes} bytes at most.", {"Connection": "close"}
+    )
+
+
 async def _read(request: web.BaseRequest, max_bytes: int) -> bytes:
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.content.iter_any():
         size += len(chunk)
         if size > max_bytes:
-            raise HttpProblem(413, f"The body may have {max_bytes} bytes at most.")
+            raise _too_large(max_bytes)
         chunks.append(chunk)
     return b"".join(chunks)

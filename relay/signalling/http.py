@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -23,6 +24,7 @@ from relay.signalling.if_match import if_match
 from relay.signalling.node_protocol import (
     Accepted,
     Grant,
+    Redirected,
     Refused,
     Scope,
     SignallingNode,
@@ -79,7 +81,7 @@ def signalling_routes(
 
 
 def guarded(handler: Handler, limiter: RateLimiter) -> Handler:
-    """Rate limit, problems as answers, CORS on everything."""
+    """Rate limit, problems and redirects as answers, CORS on everything."""
 
     async def run(request: web.Request) -> web.StreamResponse:
         try:
@@ -91,6 +93,15 @@ def guarded(handler: Handler, limiter: RateLimiter) -> Handler:
             response = await handler(request)
         except HttpProblem as problem:
             response = problem_response(problem)
+        except Refused as refusal:
+            response = problem_response(_refused(refusal))
+        except Redirected as redirect:
+            headers = {"Location": redirect.url, "Cache-Control": "no-store"}
+            response = web.Response(status=307, headers=headers)
+        except Exception:
+            # The path alone: a query may carry a ticket.
+            log.exception("request failed", extra={"method": request.method})
+            response = problem_response(HttpProblem(500, "The server made a mistake."))
         if not response.prepared:
             add_cors(response.headers)
         return response
@@ -136,7 +147,7 @@ class SessionResource:
         methods = ("OPTIONS", "GET", "HEAD", "PATCH", "DELETE")
         match request.method:
             case "PATCH":
-                return await self._patch(request, self.owned_session(request))
+                return await self._patch(request)
             case "DELETE":
                 await self.owned_session(request).close()
                 return web.Response(status=200)
@@ -181,14 +192,11 @@ class SessionResource:
         except SdpError as error:
             raise HttpProblem(400, f"The offer cannot be read: {error}.") from error
         verb = self._node.publish if self.protocol == "whip" else self._node.view
-        try:
-            accepted = await verb(stream, offer, grant)
-        except Refused as refusal:
-            raise _refused(refusal) from refusal
-        return self._created(stream, accepted)
+        return self._created(stream, await verb(stream, offer, grant))
 
     def _created(self, stream: str, accepted: Accepted) -> web.Response:
-        location = f"{self._config.public_url}/{self.protocol}/{stream}/{accepted.session_id}"
+        path = f"/{self.protocol}/{quote(stream, safe='')}/{accepted.session_id}"
+        location = self._config.public_url.rstrip("/") + path
         response = web.Response(status=201, text=accepted.answer_sdp, content_type=SDP)
         response.headers["Location"] = location
         response.headers["ETag"] = f'"{accepted.etag}"'
@@ -198,21 +206,23 @@ class SessionResource:
             response.headers.add("Link", f'<{location}/sse>; rel="{SSE_REL}"; events="{types}"')
         return response
 
-    async def _patch(self, request: web.Request, session: SignallingSession) -> web.Response:
+    async def _patch(self, request: web.Request) -> web.Response:
+        session = self.owned_session(request)
         require_type(request, FRAGMENT)
-        matched = if_match(request.headers.get("If-Match"), session.etag)
-        if matched is None:
-            raise HttpProblem(428, "PATCH needs If-Match with the ETag of the ICE session.")
-        if not matched:
-            raise HttpProblem(412, "The ETag is that of an earlier ICE session.")
+        _check_precondition(request, session)
         text = await read_text(request, self._config.max_body_bytes, self._config.body_timeout_s)
+        # A DELETE or a restart may have overtaken the body.
+        session = self.owned_session(request)
+        _check_precondition(request, session)
         try:
             fragment = parse_fragment(text)
         except SdpError as error:
             raise HttpProblem(400, f"The fragment cannot be read: {error}.") from error
-        if fragment.ice_ufrag and session.knows_ufrag(fragment.ice_ufrag) == "new":
+        known = session.knows_ufrag(fragment.ice_ufrag) if fragment.ice_ufrag else "current"
+        if known == "new":
             return self._restart(session, fragment)
-        session.add_remote_candidates(fragment)
+        if known == "current":
+            session.add_remote_candidates(fragment)
         return web.Response(status=204)
 
     def _restart(self, session: SignallingSession, fragment: SdpFragment) -> web.Response:
@@ -246,6 +256,14 @@ class SessionResource:
     def _add_ice_servers(self, response: web.Response) -> None:
         for link in self._config.ice_servers:
             response.headers.add("Link", link)
+
+
+def _check_precondition(request: web.Request, session: SignallingSession) -> None:
+    matched = if_match(request.headers.get("If-Match"), session.etag)
+    if matched is None:
+        raise HttpProblem(428, "PATCH needs If-Match with the ETag of the ICE session.")
+    if not matched:
+        raise HttpProblem(412, "The ETag is that of an earlier ICE session.")
 
 
 def _unauthorized(detail: str) -> HttpProblem:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e]*)"\s*')
+_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+# Empty elements are allowed (RFC 9110 section 5.6.1.2); a comma may stand inside a tag.
+_LIST = re.compile(rf"[ \t,]*{_TAG.pattern}(?:[ \t]*,[ \t,]*{_TAG.pattern})*[ \t,]*")
 
 
 def if_match(header: str | None, etag: str) -> bool | None:
@@ -17,9 +19,6 @@ def if_match(header: str | None, etag: str) -> bool | None:
         return None
     if header.strip() in ("*", '"*"'):
         return True
-    return any(
-        not weak and tag == etag
-        for part in header.split(",")
-        if (match := _TAG.fullmatch(part))
-        for weak, tag in [match.groups()]
-    )
+    if not _LIST.fullmatch(header):
+        return False
+    return any(not weak and tag == etag for weak, tag in _TAG.findall(header))

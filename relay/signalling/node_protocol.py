@@ -36,6 +36,14 @@ class Refused(Exception):
         self.retry_after_s = retry_after_s
 
 
+class Redirected(Exception):
+    """Another relay serves this request: 307 to `url`, which may carry a ticket."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("redirected")
+        self.url = url
+
+
 @dataclass(frozen=True)
 class Accepted:
     """A session was created. etag: opaque, unquoted, unique per ICE session."""
@@ -61,7 +69,9 @@ class SignallingSession(Protocol):
     def add_remote_candidates(self, fragment: SdpFragment) -> None: ...
 
     def restart_ice(self, fragment: SdpFragment) -> SdpFragment:
-        """Take the client's new credentials, return ours with candidates; changes `etag`."""
+        """Take the client's new credentials, return ours with candidates; changes `etag`.
+
+        Raises Refused when no restart is possible; the session stays as it was."""
 
     async def close(self) -> None: ...
 
@@ -70,9 +80,10 @@ class SignallingNode(Protocol):
     """Creates and finds sessions."""
 
     async def publish(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
-        """Raises Refused (409 while another publisher is alive, 422, 503 …)."""
+        """Raises Refused (409 while another publisher is alive, 422, 503 …) or Redirected."""
 
     async def view(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
-        """Raises Refused (409 with retry_after_s when nothing is on air, 422, 429, 503)."""
+        """Raises Refused (409 with retry_after_s when nothing is on air, 422, 429, 503) or
+        Redirected."""
 
     def session(self, session_id: str) -> SignallingSession | None: ...

@@ -13,7 +13,7 @@ from typing import Literal
 
 from relay.core.negotiation import CodecParameters, Kind
 from relay.signalling.codec_lines import read_codecs
-from relay.signalling.sdp_lines import SdpError, SdpSection, read_sections
+from relay.signalling.sdp_lines import SdpError, SdpSection, is_token, number, read_sections
 from relay.transport.candidate import Candidate
 
 __all__ = [
@@ -32,6 +32,8 @@ Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Setup = Literal["actpass", "active", "passive"]
 
 MAX_CANDIDATES = 64
+MAX_RIDS = 4
+_RID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/=\-_]+")
 _DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inactive")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){15,63}")
@@ -74,8 +76,9 @@ class MediaSection:
 class Offer:
     """A parsed session description. bundled: mids of the BUNDLE group, in its order.
 
-    skipped: (index, m-line words, mid) of sections that the offer itself switched off (port 0);
-    an answer repeats them with port 0.
+    skipped: (index, m-line words, mid) of sections that no answer serves: those that the offer
+    itself switched off (port 0) and those that are neither audio nor video (data channels); an
+    answer repeats them with port 0. foreign: kinds of the latter.
     """
 
     media: tuple[MediaSection, ...]
@@ -88,6 +91,14 @@ class Offer:
     fingerprints: tuple[tuple[str, str], ...]
     setup: Setup
     candidates: tuple[Candidate, ...]
+    foreign: tuple[str, ...] = ()
+
+    @property
+    def bundle_order(self) -> tuple[str, ...]:
+        """mids of the served sections as the BUNDLE group has them: the first is the tagged one
+        (RFC 8843 section 7.3.1)."""
+        mids = [section.mid for section in self.media]
+        return tuple(mid for mid in self.bundled if mid in mids)
 
 
 @dataclass(frozen=True)
@@ -129,31 +140,34 @@ def parse_offer(text: str) -> Offer:
     session, sections = read_sections(text)
     if not sections:
         raise SdpError("the SDP has no media section")
-    in_use = [_is_media(s) for s in sections]
-    media = tuple(_media_section(i, s, session) for i, s in enumerate(sections) if in_use[i])
+    live = [_is_live(s) for s in sections]
+    served = [live[i] and s.m_line[0] in ("audio", "video") for i, s in enumerate(sections)]
+    media = tuple(_media_section(i, s, session) for i, s in enumerate(sections) if served[i])
     if not media:
         raise SdpError("the SDP has neither audio nor video")
     mids = [m.mid for m in media]
     if len(set(mids)) != len(mids):
         raise SdpError("two media sections have the same mid")
-    ufrag, pwd = _credentials(session, sections)
-    fingerprints = _fingerprints(session, sections)
+    parts = [s for s, is_live in zip(sections, live, strict=True) if is_live]
+    ufrag, pwd = _credentials(session, parts)
+    fingerprints = _fingerprints(session, parts)
     if not fingerprints:
         raise SdpError("the SDP has no DTLS fingerprint")
-    options = _first(session, sections, "ice-options") or ""
+    options = _first(session, parts, "ice-options") or ""
     return Offer(
         media=media,
-        skipped=tuple(
-            (i, s.m_line, s.first("mid")) for i, s in enumerate(sections) if not in_use[i]
-        ),
+        skipped=tuple((i, s.m_line, _mid(s)) for i, s in enumerate(sections) if not served[i]),
         bundled=_bundle(session, mids),
         ice_ufrag=ufrag,
         ice_pwd=pwd,
         ice_options=tuple(re.split(r"[\s,]+", options.strip())) if options.strip() else (),
         ice_lite=session.has("ice-lite"),
         fingerprints=fingerprints,
-        setup=_setup(_first(session, sections, "setup")),
-        candidates=_candidates([session, *sections]),
+        setup=_setup(_first(session, parts, "setup")),
+        candidates=_candidates([session, *parts]),
+        foreign=tuple(
+            s.m_line[0][:20] for i, s in enumerate(sections) if live[i] and not served[i]
+        ),
     )
 
 
@@ -165,7 +179,7 @@ def parse_fragment(text: str) -> SdpFragment:
     pwd = next((p.first("ice-pwd") for p in parts if p.first("ice-pwd")), None) or ""
     candidates = _candidates(parts)
     ended = any(p.has("end-of-candidates") for p in parts)
-    if not (ufrag or candidates or ended):
+    if not (ufrag or ended or any(p.has("candidate") for p in parts)):
         raise SdpError("the fragment has neither credentials nor candidates")
     if pwd and not ufrag:
         raise SdpError("the fragment has a password but no ufrag")
@@ -175,24 +189,28 @@ def parse_fragment(text: str) -> SdpFragment:
     return SdpFragment(
         ice_ufrag=ufrag,
         ice_pwd=pwd,
-        mid=section.first("mid") or "0",
+        mid=_mid(section) or "0",
         m_line=" ".join(section.m_line) or "audio 9 UDP/TLS/RTP/SAVPF 0",
         candidates=candidates,
         end_of_candidates=ended,
     )
 
 
-def _is_media(section: SdpSection) -> bool:
+def _is_live(section: SdpSection) -> bool:
+    """Not switched off; port 0 with bundle-only is live (RFC 8843 section 6)."""
     if len(section.m_line) < 4:
         raise SdpError("a media section's m-line is too short")
-    kind, port = section.m_line[0], section.m_line[1].split("/")[0]
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
+    port = number(section.m_line[1].split("/")[0], 65536)
+    if port is None:
         raise SdpError("a media section's port is not a number")
-    if kind not in ("audio", "video"):
-        if int(port) == 0:
-            return False
-        raise SdpError(f"a section of kind {kind[:20]!r} cannot be served: only audio and video")
-    return int(port) != 0 or section.has("bundle-only")
+    return port != 0 or section.has("bundle-only")
+
+
+def _mid(section: SdpSection) -> str | None:
+    mid = section.first("mid")
+    if mid is not None and not is_token(mid):
+        raise SdpError(f"a=mid:{mid[:20]} is malformed")
+    return mid
 
 
 def _media_section(index: int, section: SdpSection, session: SdpSection) -> MediaSection:
@@ -201,7 +219,7 @@ def _media_section(index: int, section: SdpSection, session: SdpSection) -> Medi
     return MediaSection(
         index=index,
         kind=kind,
-        mid=section.first("mid") or str(index),
+        mid=_mid(section) or str(index),
         direction=_direction(section, session),
         protocol=section.m_line[2],
         codecs=read_codecs(section, kind),
@@ -226,9 +244,9 @@ def _extensions(section: SdpSection) -> dict[str, int]:
     found: dict[str, int] = {}
     for value in section.all("extmap"):
         words = value.split()
-        number = words[0].split("/")[0] if words else ""
-        if len(words) >= 2 and number.isascii() and number.isdigit() and 0 < int(number) < 256:
-            found.setdefault(words[1], int(number))
+        identifier = number(words[0].split("/")[0], 256) if words else None
+        if identifier and len(words) >= 2 and identifier not in found.values():
+            found.setdefault(words[1], identifier)
     return found
 
 
@@ -236,13 +254,13 @@ def _ssrcs(section: SdpSection) -> tuple[tuple[int, ...], tuple[tuple[int, int],
     """(media SSRCs, (media, repair) pairs) from a=ssrc and a=ssrc-group:FID (RFC 5576)."""
     listed: list[int] = []
     for value in section.all("ssrc"):
-        number = _number(value.split()[0] if value.split() else "", 2**32)
-        if number is not None and number not in listed:
-            listed.append(number)
+        ssrc = number(value.split()[0] if value.split() else "", 2**32)
+        if ssrc is not None and ssrc not in listed:
+            listed.append(ssrc)
     pairs: list[tuple[int, int]] = []
     for value in section.all("ssrc-group"):
         words = value.split()
-        numbers = [_number(word, 2**32) for word in words[1:]]
+        numbers = [number(word, 2**32) for word in words[1:]]
         if words and words[0].upper() == "FID" and len(numbers) == 2 and None not in numbers:
             pairs.append((numbers[0] or 0, numbers[1] or 0))
     repairs = {repair for _, repair in pairs}
@@ -251,13 +269,14 @@ def _ssrcs(section: SdpSection) -> tuple[tuple[int, ...], tuple[tuple[int, int],
 
 def _send_rids(section: SdpSection) -> tuple[str, ...]:
     """Layers named by a=simulcast:send, in its order; without it, all rids to send."""
-    sending = [v.split()[0] for v in section.all("rid") if v.split()[1:2] == ["send"]]
-    words = (section.first("simulcast") or "").split()
-    for way, layers in zip(words[::2], words[1::2], strict=False):
+    words = [value.split() for value in section.all("rid")]
+    sending = [w[0] for w in words if w[1:2] == ["send"] and _RID.fullmatch(w[0])]
+    ways = (section.first("simulcast") or "").split()
+    for way, layers in zip(ways[::2], ways[1::2], strict=False):
         if way == "send":
             order = [alternative.split(",")[0].lstrip("~") for alternative in layers.split(";")]
-            return tuple(rid for rid in order if rid in sending)
-    return tuple(sending) if len(sending) > 1 else ()
+            return tuple(rid for rid in dict.fromkeys(order) if rid in sending)[:MAX_RIDS]
+    return tuple(dict.fromkeys(sending))[:MAX_RIDS] if len(sending) > 1 else ()
 
 
 def _msid(section: SdpSection) -> str | None:
@@ -339,10 +358,3 @@ def _setup(value: str | None) -> Setup:
 
 def _first(session: SdpSection, sections: list[SdpSection], name: str) -> str | None:
     return next((p.first(name) for p in (*sections, session) if p.first(name)), None)
-
-
-def _number(text: str, limit: int) -> int | None:
-    if not (text.isascii() and text.isdigit()) or len(text) > 10:
-        return None
-    number = int(text)
-    return number if number < limit else None

@@ -26,9 +26,12 @@ def problem_response(problem: HttpProblem) -> web.Response:
         "status": problem.status,
         "detail": problem.detail,
     }
-    return web.Response(
+    response = web.Response(
         status=problem.status,
         text=json.dumps(body, ensure_ascii=False),
         content_type="application/problem+json",
         headers=problem.headers,
     )
+    if problem.headers.get("Connection") == "close":
+        response.force_close()
+    return response

@@ -6,11 +6,14 @@ and lines keep a hostile body cheap.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 MAX_SDP_BYTES = 64 * 1024
 MAX_LINES = 2000
 MAX_SECTIONS = 16
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x85\u2028\u2029]")
+_TOKEN = re.compile(r"[!#-'*+.\-0-9A-Z^-~]{1,64}")
 
 
 class SdpError(ValueError):
@@ -41,6 +44,8 @@ def read_sections(text: str) -> tuple[SdpSection, list[SdpSection]]:
     """(session part, m-sections). Raises SdpError for what is no SDP at all."""
     if len(text) > MAX_SDP_BYTES:
         raise SdpError("the SDP is too long")
+    if _CONTROL.search(text):
+        raise SdpError("the SDP has control characters")
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     if len(lines) > MAX_LINES:
         raise SdpError("the SDP has too many lines")
@@ -61,6 +66,19 @@ def read_sections(text: str) -> tuple[SdpSection, list[SdpSection]]:
             target = sections[-1] if sections else session
             target.attributes.append(_repaired(name.strip().lower(), rest.strip()))
     return session, sections
+
+
+def number(text: str, limit: int) -> int | None:
+    """A decimal number below `limit` (itself below 10**10), None for anything else."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 10:
+        return None
+    value = int(text)
+    return value if value < limit else None
+
+
+def is_token(text: str) -> bool:
+    """A token of RFC 8866 section 9, of 64 characters at most."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def _repaired(name: str, value: str) -> tuple[str, str]:
