@@ -133,6 +133,16 @@ class MediaNode:
         """Everything an operator can see of this node."""
         return snapshot_of(self)
 
+    def request_keyframes(self, stream: str) -> int:
+        """Ask the publisher on air for a key frame; of how many video sources it was asked."""
+        publisher = self.streams[stream].publisher if stream in self.streams else None
+        if publisher is None:
+            return 0
+        videos = [s for s in publisher.sources.values() if s.kind == "video"]
+        for source in videos:
+            publisher.request_keyframe(source, self.port.now_ms())
+        return len(videos)
+
     # -- admission
 
     def _stream(self, name: str) -> Stream:
