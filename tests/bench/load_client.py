@@ -13,6 +13,7 @@ import gc
 import json
 import sys
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,8 @@ class LoadClient:
         self._pids = cpu.tree(settings.server_pid) if settings.server_pid else []
         self._realtime_offset_ns = _realtime_offset_ns()
         self._tick = 0
+        self._join_cpu_share = 0.0
+        self._lateness_ns: deque[int] = deque(maxlen=20_000)
 
     async def run(self) -> dict[str, Any]:
         """Join, settle, measure, leave. Raises JoinRefusedError if nobody gets in."""
@@ -119,13 +122,15 @@ class LoadClient:
 
     async def _join_all(self) -> None:
         pause = self._settings.join_seconds / max(len(self._viewers), 1)
-        start_s = time.monotonic()
+        start_s, start_cpu_s = time.monotonic(), time.process_time()
         joins = []
         for viewer in self._viewers:
             delay = start_s + viewer.index * pause - time.monotonic()
             await asyncio.sleep(max(delay, 0))
             joins.append(asyncio.create_task(self._join(viewer)))
         await asyncio.gather(*joins)
+        took_s = time.monotonic() - start_s
+        self._join_cpu_share = (time.process_time() - start_cpu_s) / took_s
         deadline_s = time.monotonic() + _JOIN_PATIENCE_S
         while self._waiting() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - a wire's state
             await asyncio.sleep(_TICK_S)
@@ -139,6 +144,7 @@ class LoadClient:
         viewer.asked_ns = time.time_ns()
         try:
             remote = await self._signalling.join(viewer)
+            viewer.answered_ns = time.time_ns()
             loop.add_reader(sock, self._drain_joining, viewer)
             viewer.connect(remote, time.monotonic())
         except (JoinRefusedError, aiohttp.ClientError, ValueError, TimeoutError) as error:
@@ -157,6 +163,7 @@ class LoadClient:
         while True:
             next_s = max(next_s + _TICK_S, time.monotonic())
             await asyncio.sleep(next_s - time.monotonic())
+            self._lateness_ns.append(max(int((time.monotonic() - next_s) * 1e9), 0))
             self._tick += 1
             self._drain()
             now_s = time.monotonic()
@@ -254,6 +261,8 @@ class LoadClient:
             "server_core": cpu_ns / 1e9 / wall_s,
             "core_busy": (after.core_busy_s - before.core_busy_s) / wall_s,
             "client_core": (after.own_cpu_s - before.own_cpu_s) / wall_s,
+            "client_core_joining": self._join_cpu_share,
+            "client_lateness": spread(self._lateness_ns),
             "lost": count.lost,
             "loss": count.lost / max(count.expected, 1),
             "silent_viewers": count.silent_viewers,
@@ -290,8 +299,12 @@ class LoadClient:
                 any_rtp.append(int(came[came > 0].min()) - viewer.asked_ns)
             if came[1] > 0:
                 video.append(int(came[1]) - viewer.asked_ns)
+        ready = [viewer for viewer in self._viewers if viewer.peer.connected]
         return {
             "joined": len(video),
+            "answer": spread([v.answered_ns - v.asked_ns for v in ready]),
+            "ice": spread([v.peer.checked_ns - v.answered_ns for v in ready]),
+            "dtls": spread([v.peer.connected_ns - v.peer.checked_ns for v in ready]),
             "first_rtp": spread(any_rtp),
             "first_video": spread(video),
         }

@@ -37,6 +37,7 @@ class Peer:
     """Controlling ICE agent and DTLS peer towards one server address.
 
     send: sends one datagram to `remote_address`. profile: the SRTP profile once connected.
+    checked_ns, connected_ns: CLOCK_REALTIME of the first good check and of the end of DTLS.
     """
 
     def __init__(self, certificate: Certificate, send: Callable[[bytes], None]) -> None:
@@ -44,6 +45,8 @@ class Peer:
         self.remote_address: tuple[str, int] | None = None
         self.connected = False
         self.profile = ""
+        self.checked_ns = 0
+        self.connected_ns = 0
         self.outbound: pylibsrtp.Session | None = None
         self.inbound: pylibsrtp.Session | None = None
         self._certificate = certificate
@@ -80,6 +83,7 @@ class Peer:
     def on_stun(self, datagram: bytes) -> None:
         kind = stun.message_type(datagram)
         if kind == stun.BINDING_SUCCESS and self._ssl is None and self._remote is not None:
+            self.checked_ns = time.time_ns()
             self._start_dtls(self._remote)
         elif kind == stun.BINDING_REQUEST and self.remote_address is not None:
             self._send(stun.check_response(datagram, self.remote_address, self.local_pwd))
@@ -152,3 +156,4 @@ class Peer:
         )
         self.profile = name.decode()
         self.connected = True
+        self.connected_ns = time.time_ns()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import tempfile
@@ -9,6 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 _TOP = 30
+_FOLDERS = re.compile(r"\(.*/")
 
 
 def sample(pid: int, seconds: float) -> str:
@@ -54,7 +56,7 @@ def _python_lines(stacks: Path) -> str:
     inclusive: Counter[str] = Counter()
     for line in stacks.read_text().splitlines():
         stack, _, count = line.rpartition(" ")
-        frames = [frame.split("/")[-1] for frame in stack.split(";")]
+        frames = [_FOLDERS.sub("(", frame) for frame in stack.split(";")]
         own[frames[-1]] += int(count)
         for frame in set(frames):
             inclusive[frame] += int(count)

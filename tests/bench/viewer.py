@@ -17,7 +17,7 @@ _REMB_BPS = 10_000_000
 
 
 class Viewer:
-    """asked_ns: CLOCK_REALTIME when it began to join.
+    """asked_ns, answered_ns: CLOCK_REALTIME of its POST and of the answer.
 
     latencies_ns: per payload type, send to kernel receive; only filled while `sampling`.
     """
@@ -25,6 +25,7 @@ class Viewer:
     def __init__(self, index: int, sock: socket.socket, certificate: Certificate) -> None:
         self.index = index
         self.asked_ns = 0
+        self.answered_ns = 0
         self.failure = ""
         self.location = ""
         self.latencies_ns: dict[int, list[int]] = {}
