@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import tempfile
 from pathlib import Path
 
@@ -13,12 +14,18 @@ import click
 from hub.cli.stopping import stop_event
 from hub.config import ConfigError, HubConfig, load_config
 from hub.links import Links
+from hub.listeners import listen
 from hub.logs import configure_logs
 from hub.roster import RosterError
 from hub.server import Hub, running_hub
 from hub.source_process import SourceProcess
+from hub.tls import TlsError
+from hub.tokens import KeyFileError
 
 READY_S = 60.0
+HTTP_PORT = 8080
+TLS_PORT = 8443
+MEDIA_PORT = 7000
 
 
 @click.command(name="demo")
@@ -32,18 +39,18 @@ READY_S = 60.0
 @click.option(
     "--http-port",
     type=click.IntRange(0, 65535),
-    default=8080,
-    show_default=True,
-    help="0 = any free port.",
+    help=f"0 = any free port.  [default: {HTTP_PORT}, or any when it is taken]",
 )
 @click.option(
     "--media-port",
     type=click.IntRange(0, 65535),
-    default=7000,
-    show_default=True,
-    help="UDP; 0 = any free port.",
+    help=f"UDP; 0 = any free port.  [default: {MEDIA_PORT}, or any when it is taken]",
 )
-@click.option("--tls-port", type=click.IntRange(0, 65535), default=0, help="HTTPS; 0 = any.")
+@click.option(
+    "--tls-port",
+    type=click.IntRange(0, 65535),
+    help=f"HTTPS; 0 = any.  [default: {TLS_PORT}, or any when it is taken]",
+)
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -60,9 +67,9 @@ def command(
     source: Path | None,
     no_source: bool,
     host: str,
-    http_port: int,
-    media_port: int,
-    tls_port: int,
+    http_port: int | None,
+    media_port: int | None,
+    tls_port: int | None,
     data_dir: Path | None,
     no_restart: bool,
     as_json: bool,
@@ -71,9 +78,9 @@ def command(
     with tempfile.TemporaryDirectory(prefix="wardcast-") as temporary:
         flags = {
             "http.host": host,
-            "http.port": http_port,
-            "http.tls_port": tls_port,
-            "media.port": media_port,
+            "http.port": _tcp_port(host, HTTP_PORT) if http_port is None else http_port,
+            "http.tls_port": _tcp_port(host, TLS_PORT) if tls_port is None else tls_port,
+            "media.port": _udp_port(MEDIA_PORT) if media_port is None else media_port,
             "data_dir": data_dir or Path(temporary),
             "metrics.open_to": ["127.0.0.1", "::1"],
             "log.level": "info" if as_json else "warning",
@@ -90,8 +97,27 @@ def command(
                     as_json=as_json,
                 )
             )
-        except (ConfigError, RosterError, OSError, TimeoutError) as error:
+        except (ConfigError, RosterError, TlsError, KeyFileError, OSError) as error:
             raise click.ClickException(str(error)) from error
+
+
+def _tcp_port(host: str, usual: int) -> int:
+    """The usual port, or 0 (any) when somebody has it."""
+    try:
+        listen(host, usual).close()
+    except OSError:
+        return 0
+    return usual
+
+
+def _udp_port(usual: int) -> int:
+    """The usual port, or 0 (any) when somebody has it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("0.0.0.0", usual))
+        except OSError:
+            return 0
+    return usual
 
 
 async def _run(
@@ -112,6 +138,8 @@ async def _run(
         try:
             if source is not None:
                 await _until_on_air(hub, stopped)
+            if stopped.is_set():
+                return
             if as_json:
                 click.echo(json.dumps(_document(hub, source), ensure_ascii=False))
             else:
@@ -123,14 +151,16 @@ async def _run(
 
 
 async def _until_on_air(hub: Hub, stopped: asyncio.Event) -> None:
-    """Until the stream has a picture; raises TimeoutError."""
+    """Until the stream has a picture, or we are stopped. Raises TimeoutError."""
     stream = hub.node.streams[hub.config.stream.name]
-    async with asyncio.timeout(READY_S):
-        while not stopped.is_set():
-            source = stream.router.tracks["video"].source
-            if stream.codecs_on_air() and source is not None and source.history.keyframe:
-                return
-            await asyncio.sleep(0.05)
+    deadline_s = asyncio.get_running_loop().time() + READY_S
+    while not stopped.is_set():
+        source = stream.router.tracks["video"].source
+        if stream.codecs_on_air() and source is not None and source.history.keyframe:
+            return
+        if asyncio.get_running_loop().time() > deadline_s:
+            raise TimeoutError(f"the source did not come on the air within {READY_S:g} s")
+        await asyncio.sleep(0.05)
 
 
 def _document(hub: Hub, source: SourceProcess | None) -> dict[str, object]:

@@ -44,3 +44,7 @@ def main() -> None:
 
     Start with `wardcast demo`: it runs everything on this machine and prints the links to open.
     """
+
+
+if __name__ == "__main__":
+    main()
