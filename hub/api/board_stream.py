@@ -64,12 +64,17 @@ async def serve_board(
     if version is None:
         version = board.version
         await _send(response, board, version, [feed.whole()])
+    sent_s = time.monotonic()
     while not board.closed and time.time() < grant.expires_at and not is_revoked(grant.token_id):
-        changed = await board.wait_beyond(version, HEARTBEAT_S)
-        events = feed.changes(version) if changed else [feed.heartbeat()]
+        await board.wait_beyond(version, HEARTBEAT_S)
+        events = feed.changes(version)
+        if not events and time.monotonic() - sent_s >= HEARTBEAT_S:
+            events = [feed.heartbeat()]
         version = board.version
-        if not await _send(response, board, version, events):
-            break
+        if events:
+            sent_s = time.monotonic()
+            if not await _send(response, board, version, events):
+                break
     return response
 
 
@@ -87,8 +92,6 @@ async def _send(
     """False when the reader takes nothing any more. Only the last event carries the id, so that
     a reader who got half of a batch asks for all of it again."""
     blocks = [f"event: {e.name}\ndata: {to_json(e.data)}\n" for e in events]
-    if not blocks:
-        return True
     blocks[-1] = f"id: {board.id}-{version}\n{blocks[-1]}"
     try:
         text = "\n".join(blocks) + "\n"

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from hub.api.board_stream import BoardFeed, Named, serve_board
 from hub.api.context import ApiContext
-from hub.api.respond import json_response, require_grant, take_turn
+from hub.api.respond import Route, json_response, require_grant, take_turn
 from hub.links import viewer_url
 from hub.roster import Commune
 from hub.telemetry.attendance import Presence
@@ -38,7 +38,7 @@ class OperatorApi:
         self._context = context
         self._keyframes = RateLimiter(KEYFRAMES_PER_S, 1)
 
-    def routes(self) -> list[tuple[str, str, object]]:
+    def routes(self) -> list[Route]:
         """(method, path, handler)."""
         base = "/api/operator"
         return [

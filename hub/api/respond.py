@@ -16,6 +16,8 @@ from relay.signalling.problem import HttpProblem, problem_response
 from relay.signalling.rate_limit import RateLimiter
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Route = tuple[str, str, Handler]
+"""Method, path, handler."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "; ".join(

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from hub.api.board_stream import BoardFeed, Named, serve_board
 from hub.api.context import ApiContext
-from hub.api.respond import json_response, require_grant
+from hub.api.respond import Route, json_response, require_grant
 from relay.signalling.node_protocol import Grant
 
 
@@ -18,7 +18,7 @@ class StudioApi:
     def __init__(self, context: ApiContext) -> None:
         self._context = context
 
-    def routes(self) -> list[tuple[str, str, object]]:
+    def routes(self) -> list[Route]:
         """(method, path, handler)."""
         return [
             ("GET", "/api/studio/status", self.status),

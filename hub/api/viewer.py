@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import ValidationError
 
 from hub.api.context import ApiContext
-from hub.api.respond import json_response, require_grant, take_turn
+from hub.api.respond import Route, json_response, require_grant, take_turn
 from hub.telemetry.browser_report import MAX_REPORT_BYTES, BrowserReport
 from relay.signalling.body import read_text, require_type
 from relay.signalling.node_protocol import Grant
@@ -14,8 +14,9 @@ from relay.signalling.problem import HttpProblem
 from relay.signalling.rate_limit import RateLimiter
 
 BODY_TIMEOUT_S = 5.0
-REPORTS_PER_S = 1.0
-REPORT_BURST = 10.0
+REPORTS_PER_S = 20.0
+REPORT_BURST = 60.0
+"""Of one link: a commune may have 20 screens, each reports every 2 to 5 s."""
 
 
 class ViewerApi:
@@ -25,7 +26,7 @@ class ViewerApi:
         self._context = context
         self._reports = RateLimiter(REPORTS_PER_S, REPORT_BURST)
 
-    def routes(self) -> list[tuple[str, str, object]]:
+    def routes(self) -> list[Route]:
         """(method, path, handler)."""
         return [
             ("GET", "/api/site", self.site),
@@ -96,13 +97,13 @@ class ViewerApi:
     async def telemetry(self, request: web.Request) -> web.StreamResponse:
         """POST, `view`: a digest of webrtc-stats: 204; 404 if the session is not this commune's."""
         grant = require_grant(request, self._context.verifier, "view")
+        take_turn(self._reports, grant.token_id)
         require_type(request, "application/json")
         text = await read_text(request, MAX_REPORT_BYTES, BODY_TIMEOUT_S)
         try:
             report = BrowserReport.model_validate_json(text)
         except ValidationError as error:
             raise HttpProblem(400, _fault(error)) from error
-        take_turn(self._reports, f"{grant.token_id}:{report.session_id}")
         agent = request.headers.get("User-Agent", "")
         if not self._context.telemetry.take_report(report, grant.subject, agent):
             raise HttpProblem(404, "There is no such session (any more).")

@@ -1,0 +1,95 @@
+"""What the hub knows beyond its media node, for Prometheus: grades and the halls' own figures.
+
+Names are a contract: docs/metrics.md lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from hub.state.quality import Grade
+from hub.telemetry.telemetry import Telemetry
+
+Sessions = list[dict[str, Any]]
+
+
+class HubCollector(Collector):
+    """Metrics of one hub, read from the board at each scrape."""
+
+    def __init__(self, telemetry: Telemetry) -> None:
+        self._telemetry = telemetry
+
+    def collect(self) -> Iterator[Metric]:
+        """All families."""
+        overview = self._telemetry.overview()
+        yield from _grades(overview)
+        yield from _halls(overview["communes"])
+        uplink = GaugeMetricFamily(
+            "wardcast_uplink_loss_ratio",
+            "Loss on the broadcasting ward's uplink over 10 s, 0 to 1",
+            labels=["stream"],
+        )
+        for stream in overview["streams"]:
+            uplink.add_metric([stream["name"]], stream["uplink_loss_ratio"])
+        yield uplink
+        yield from self._bookkeeping()
+
+    def _bookkeeping(self) -> Iterator[Metric]:
+        reports = CounterMetricFamily(
+            "wardcast_browser_reports", "Reports of viewers' pages, by result", labels=["result"]
+        )
+        for result in ("taken", "unknown_session"):
+            reports.add_metric([result], self._telemetry.reports[result])
+        yield reports
+        log = self._telemetry.attendance
+        yield GaugeMetricFamily(
+            "wardcast_attendance_pending_lines",
+            "Lines of the attendance log that are not on the disk",
+            value=log.pending,
+        )
+        yield CounterMetricFamily(
+            "wardcast_attendance_lost_lines",
+            "Lines given up because the disk failed for too long",
+            value=log.lost_lines,
+        )
+
+
+def _grades(overview: dict[str, Any]) -> Iterator[Metric]:
+    family = GaugeMetricFamily(
+        "wardcast_commune_grade",
+        "1 for the grade that a commune has",
+        labels=["commune", "grade"],
+    )
+    for commune in overview["communes"]:
+        for grade in Grade:
+            holds = 1.0 if commune["grade"] == grade.value else 0.0
+            family.add_metric([commune["slug"], grade.value], holds)
+    yield family
+    totals = GaugeMetricFamily("wardcast_communes", "Communes in each grade", labels=["grade"])
+    for grade in Grade:
+        totals.add_metric([grade.value], overview["totals"][grade.value])
+    yield totals
+
+
+def _halls(communes: list[dict[str, Any]]) -> Iterator[Metric]:
+    figures: list[tuple[str, str, str, Callable[[list[float]], float]]] = [
+        ("wardcast_commune_fps", "Frames a second of the worst screen", "fps", min),
+        ("wardcast_commune_freezes", "Freezes of the worst screen's session", "freeze_count", max),
+        (
+            "wardcast_commune_freeze_seconds",
+            "Seconds frozen in the worst screen's session",
+            "freeze_seconds",
+            max,
+        ),
+    ]
+    for name, text, key, worst in figures:
+        family = GaugeMetricFamily(name, text, labels=["commune"])
+        for commune in communes:
+            values = [s[key] for s in commune["sessions"] if s[key] is not None]
+            if values:
+                family.add_metric([commune["slug"]], worst(values))
+        yield family
