@@ -7,8 +7,7 @@ import contextlib
 import json
 import os
 import sys
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +76,7 @@ class StubHub:
         app.router.add_static("/web", WEB)
         app.router.add_get("/api/viewer/info", self._info)
         app.router.add_post("/api/viewer/telemetry", self._telemetry)
-        app.router.add_get("/api/studio/status", self._status)
+        app.router.add_get("/api/studio/events", self._studio)
         app.router.add_get("/api/operator/overview", self._overview)
         app.router.add_get("/api/operator/events", self._events)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
@@ -117,44 +116,47 @@ class StubHub:
         return serve
 
     async def _info(self, _: web.Request) -> web.Response:
-        commune = {"slug": "an-phu", "name": "Xã An Phú", "kind": "commune"}
-        return web.json_response({"commune": commune, "title": TITLE, "stream": STREAM})
+        names = {"name": "Xã An Phú", "title": TITLE, "title_en": "First session"}
+        return web.json_response({**names, "stream": STREAM})
 
     async def _telemetry(self, request: web.Request) -> web.Response:
         self._reports.put_nowait(await request.json())
         return web.Response(status=204)
 
-    async def _status(self, _: web.Request) -> web.Response:
-        node = self.node
-        assert node is not None
-        stream = node.streams[STREAM]
+    async def _studio(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "status", self._status)
+
+    def _status(self) -> dict[str, Any]:
+        assert self.node is not None
+        stream = self.node.streams[STREAM]
         publisher = stream.publisher
         findings = [
             {"code": f.code, "severity": str(f.severity), "vi": f.vi, "en": f.en}
             for f in (publisher.findings if publisher else ())
         ]
         viewers = list(stream.viewers.values())
-        return web.json_response(
-            {
-                "title": TITLE,
-                "viewers": len(viewers),
-                "communes_watching": len({v.commune for v in viewers}),
-                "findings": findings,
-            }
-        )
+        return {
+            "title": TITLE,
+            "viewers": len(viewers),
+            "communes_watching": len({v.commune for v in viewers}),
+            "findings": findings,
+        }
 
     async def _overview(self, _: web.Request) -> web.Response:
         return web.json_response(self.overview)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
+        return await self._serve(request, "overview", lambda: self.overview)
+
+    async def _serve(
+        self, request: web.Request, name: str, value: Callable[[], dict[str, Any]]
+    ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         with contextlib.suppress(ConnectionResetError):
             while self.node is not None:
-                data = json.dumps(self.overview)
-                await response.write(
-                    f"id: {time.time()}\nevent: overview\ndata: {data}\n\n".encode()
-                )
+                data = json.dumps(value())
+                await response.write(f"event: {name}\ndata: {data}\n\n".encode())
                 await asyncio.sleep(0.5)
         return response
 

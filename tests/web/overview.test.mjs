@@ -12,7 +12,7 @@ const COMMUNES = [
   { slug: "an-phu", name: "An Phú", grade: "good", connected: true, sessions: [session({})] },
   { slug: "duong-an", name: "Đường An", grade: "bad", connected: true,
     sessions: [session({ loss_ratio: 0.1, bitrate_bps: 5e5, joined_at: 90 }), session({ fps: 12 })] },
-  { slug: "ke-sat", name: "Kẻ Sặt", grade: "offline", connected: false, sessions: [] },
+  { slug: "ke-sat", name: "Kẻ Sặt", grade: "absent", connected: false, sessions: [] },
   { slug: "ai-quoc", name: "Ái Quốc", grade: "fair", connected: true, sessions: [session({})] },
 ];
 const rows = COMMUNES.map(rowOf);
@@ -46,7 +46,7 @@ test("totals", () => {
 test("grades of the hub, and none at all", () => {
   assert.equal(gradeOf({ grade: "good" }), "good");
   assert.equal(gradeOf({ grade: null, connected: true }), "unknown");
-  assert.equal(gradeOf({}), "offline");
+  assert.equal(gradeOf({}), "absent");
 });
 
 test("events change the overview", () => {
@@ -54,7 +54,7 @@ test("events change the overview", () => {
   const second = applyEvent(first, { name: "commune", data: { slug: "ke-sat", grade: "good" } });
   assert.equal(second.communes[2].grade, "good");
   assert.equal(second.communes[2].name, "Kẻ Sặt");
-  assert.equal(first.communes[2].grade, "offline");
+  assert.equal(first.communes[2].grade, "absent");
   const third = applyEvent(second, { name: "stream", data: { state: "on_air" } });
   assert.equal(sourceOf(third.stream).air, "on_air");
   assert.equal(applyEvent(third, { name: "unheard-of", data: 1 }), third);
@@ -62,18 +62,21 @@ test("events change the overview", () => {
 });
 
 test("the source's own state, and none", () => {
-  const source = sourceOf({ state: "on_air", publishers: [{ on_air: true, subject: "le-dai-hanh",
-    findings: [{ code: "b_frames" }], sources: [{ kind: "video", codec: "H264", bitrate_bps: 2e6, fps: 30 },
-      { kind: "audio", codec: "OPUS", bitrate_bps: 6e4, fps: 50 }] }] });
-  assert.deepEqual([source.publisher, source.bitrateBps, source.fps, source.codecs],
-    ["le-dai-hanh", 2.06e6, 30, "H264 + OPUS"]);
+  const source = sourceOf({ state: "on_air", title: "Kỳ họp", publishers: [
+    { on_air: false, subject: "backup" },
+    { on_air: true, subject: "le-dai-hanh", bitrate_bps: 2.06e6, fps: 30, keyframe_gap_ms: 6000,
+      findings: [{ code: "b_frames" }], sources: [{ codec: "H264" }, { codec: "OPUS" }] },
+  ] });
+  assert.deepEqual([source.publisher, source.bitrateBps, source.keyframeGapS, source.codecs],
+    ["le-dai-hanh", 2.06e6, 6, "H264 + OPUS"]);
   assert.equal(source.findings.length, 1);
-  assert.deepEqual(sourceOf(null), { air: "off", publisher: null, bitrateBps: null, fps: null,
-    keyframeGapS: null, codecs: "", findings: [] });
+  assert.equal(source.title.en, "Kỳ họp");
+  const none = sourceOf(null);
+  assert.deepEqual([none.air, none.publisher, none.codecs, none.findings], ["off", null, "", []]);
 });
 
 test("the studio's status, and none", () => {
-  const status = studioStatus({ stream: { viewers: [1, 2], communes_watching: 2 }, findings: [] });
-  assert.deepEqual([status.viewers, status.communes], [2, 2]);
+  const status = studioStatus({ title: "Kỳ họp", viewers: 3, communes_watching: 2, findings: [] });
+  assert.deepEqual([status.viewers, status.communes, status.title.en], [3, 2, "Kỳ họp"]);
   assert.equal(studioStatus(null).viewers, null);
 });

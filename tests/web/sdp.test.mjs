@@ -5,7 +5,7 @@ import {
   answerAfterRestart,
   attribute,
   restartFragment,
-  withOpusParameters,
+  withCodecParameters,
 } from "../../viewer_web/core/sdp.js";
 
 const section = (kind, mid, ufrag) => [
@@ -54,8 +54,14 @@ test("fragments without credentials are refused", () => {
   assert.throws(() => restartFragment("v=0\r\n"), SyntaxError);
 });
 
-test("Opus parameters are set without losing the others", () => {
-  const after = withOpusParameters(sdp("A"), { useinbandfec: 1, usedtx: 0 });
+test("codec parameters are set without losing the others, and where there were none", () => {
+  const after = withCodecParameters(sdp("A"), /^opus$/i, { useinbandfec: 1, usedtx: 0 });
   assert.match(after, /a=fmtp:111 minptime=10;useinbandfec=1;usedtx=0\r\n/);
-  assert.equal(withOpusParameters("v=0\r\n", { a: 1 }), "v=0\r\n");
+  assert.equal(after.match(/a=fmtp/g).length, 2);
+  const none = "v=0\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n";
+  assert.equal(
+    withCodecParameters(none, /^vp8$/i, { x: 1 }),
+    "v=0\r\na=rtpmap:96 VP8/90000\r\na=fmtp:96 x=1\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n",
+  );
+  assert.equal(withCodecParameters("v=0\r\n", /^vp8$/i, { a: 1 }), "v=0\r\n");
 });

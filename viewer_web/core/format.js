@@ -28,6 +28,11 @@ export function millis(ms) {
   return finite(ms) ? `${Math.round(ms)} ms` : DASH;
 }
 
+/** "2,0 s". */
+export function seconds(value, lang = "vi") {
+  return finite(value) ? `${decimal(value, 1, lang)} s` : DASH;
+}
+
 /** Frames a second, whole. */
 export function fps(value) {
   return finite(value) ? String(Math.round(value)) : DASH;

@@ -1,32 +1,17 @@
 /**
- * Words and order of a commune's grade. The hub computes the grade; pages only show it, always by
- * a word and a sign beside the colour.
+ * Signs and order of a commune's grade. The hub computes the grade (hub/state/quality.py); pages
+ * only show it, always by a word and a sign beside the colour.
  */
 
 /** Worst first: the order in which an operator wants to see them. */
-export const GRADES = Object.freeze(["lost", "bad", "fair", "good", "offline", "unknown"]);
+export const GRADES = Object.freeze(["lost", "bad", "fair", "good", "absent", "unknown"]);
 
-const SIGNS = { lost: "✕", bad: "!", fair: "△", good: "●", offline: "○", unknown: "?" };
-const ALIASES = {
-  excellent: "good",
-  ok: "good",
-  weak: "fair",
-  poor: "bad",
-  frozen: "bad",
-  absent: "offline",
-  not_connected: "offline",
-  disconnected: "offline",
-  off: "offline",
-  none: "offline",
-  dead: "lost",
-};
+const SIGNS = { lost: "✕", bad: "!", fair: "△", good: "●", absent: "○", unknown: "?" };
 
-/** Known grade name for whatever the hub says. */
+/** The hub's grade, or what can be said of a site without one. */
 export function gradeOf(commune) {
-  const said = String(commune.grade ?? "").toLowerCase();
-  if (GRADES.includes(said)) return said;
-  if (ALIASES[said]) return ALIASES[said];
-  return commune.connected ? "unknown" : "offline";
+  if (GRADES.includes(commune.grade)) return commune.grade;
+  return commune.connected ? "unknown" : "absent";
 }
 
 export const gradeSign = (grade) => SIGNS[grade] ?? SIGNS.unknown;

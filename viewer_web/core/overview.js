@@ -22,9 +22,10 @@ export function rowOf(commune) {
   return {
     slug: commune.slug,
     name: commune.name ?? commune.slug,
+    displayName: commune.display_name ?? commune.name ?? commune.slug,
     kind: commune.kind ?? "",
     grade: gradeOf(commune),
-    reason: commune.grade_reason ?? "",
+    reason: { vi: commune.grade_reason ?? "", en: commune.grade_reason_en ?? "" },
     connected: Boolean(commune.connected),
     sessions,
     bitrateBps: worst(sessions, "bitrate_bps", Math.min),

@@ -1,4 +1,4 @@
-/** The few places where a page must look into SDP: ICE fragments and Opus parameters. */
+/** The few places where a page must look into SDP: ICE fragments and codec parameters. */
 
 const lines = (sdp) => sdp.split(/\r?\n/).filter(Boolean);
 
@@ -50,23 +50,33 @@ export function answerAfterRestart(answerSdp, fragment) {
   return result.join("\r\n") + "\r\n";
 }
 
-/** Offer or answer with these Opus format parameters set, e.g. {useinbandfec: 1, stereo: 0}. */
-export function withOpusParameters(sdp, parameters) {
-  const opus = lines(sdp).find((line) => /^a=rtpmap:\d+ opus\//i.test(line));
-  if (!opus) return sdp;
-  const type = /\d+/.exec(opus)[0];
-  const prefix = `a=fmtp:${type} `;
-  const before = lines(sdp).find((line) => line.startsWith(prefix));
-  const pairs = new Map(
-    (before?.slice(prefix.length) ?? "")
-      .split(";")
-      .map((pair) => pair.trim())
-      .filter(Boolean)
-      .map((pair) => pair.split("=")),
+/**
+ * A description with these format parameters set on every codec of that name, the others kept:
+ * withCodecParameters(sdp, /^opus$/i, {useinbandfec: 1}).
+ */
+export function withCodecParameters(sdp, name, parameters) {
+  const all = lines(sdp);
+  const types = new Set(
+    all
+      .map((line) => /^a=rtpmap:(\d+) ([^/]+)\//.exec(line))
+      .filter((match) => match && name.test(match[2]))
+      .map((match) => match[1]),
   );
-  for (const [key, value] of Object.entries(parameters)) pairs.set(key, String(value));
-  const fmtp = prefix + [...pairs].map((pair) => pair.join("=")).join(";");
-  const result = lines(sdp).filter((line) => line !== before);
-  result.splice(result.indexOf(opus) + 1, 0, fmtp);
+  const formats = new Map(
+    all.map((line) => /^a=fmtp:(\d+) (.*)$/.exec(line)).filter(Boolean).map((m) => [m[1], m[2]]),
+  );
+  const result = [];
+  for (const line of all) {
+    const type = /^a=(?:rtpmap|fmtp):(\d+) /.exec(line)?.[1];
+    if (types.has(type) && line.startsWith("a=fmtp:")) continue;
+    result.push(line);
+    if (types.has(type)) result.push(`a=fmtp:${type} ${merged(formats.get(type), parameters)}`);
+  }
   return result.join("\r\n") + "\r\n";
+}
+
+function merged(format = "", parameters) {
+  const pairs = format.split(";").map((pair) => pair.trim().split("=")).filter(([key]) => key);
+  const all = new Map([...pairs, ...Object.entries(parameters)]);
+  return [...all].map(([key, value]) => (value === undefined ? key : `${key}=${value}`)).join(";");
 }

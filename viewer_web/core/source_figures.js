@@ -1,34 +1,27 @@
-/** The source's own state out of the overview's `stream`, whichever of its fields are there. */
+/** The source's own state out of the overview's `stream` (hub/telemetry/views.py). */
 
-const pick = (...values) => values.find((value) => value !== undefined && value !== null) ?? null;
+const AIR = new Set(["on_air", "silent"]);
 
 /**
- * @returns {{air: "on_air"|"silent"|"off", publisher: string|null, bitrateBps: number|null,
- *   fps: number|null, keyframeGapS: number|null, codecs: string, findings: object[]}}
+ * @returns {{air: "on_air"|"silent"|"off", title: {vi?: string, en?: string},
+ *   publisher: string|null, bitrateBps: number|null, fps: number|null, rttMs: number|null,
+ *   lossRatio: number|null, keyframeGapS: number|null, codecs: string, findings: object[]}}
  */
 export function sourceOf(stream) {
   const one = stream ?? {};
   const publishers = one.publishers ?? [];
-  const publisher = one.publisher ?? publishers.find((each) => each.on_air) ?? publishers[0] ?? {};
-  const sources = publisher.sources ?? [];
-  const video = sources.find((each) => each.kind === "video") ?? {};
-  const total = sources.reduce((sum, each) => sum + (each.bitrate_bps ?? 0), 0);
-  const gapMs = pick(one.keyframe_gap_ms, publisher.keyframe_gap_ms);
+  const publisher = publishers.find((each) => each.on_air) ?? publishers[0] ?? {};
+  const gapMs = publisher.keyframe_gap_ms ?? null;
   return {
-    air: airOf(one),
-    publisher: typeof publisher === "string" ? publisher : pick(publisher.subject, publisher.name),
-    bitrateBps: pick(one.ingest_bitrate_bps, publisher.bitrate_bps, sources.length ? total : null),
-    fps: pick(one.fps, publisher.fps, video.fps),
-    keyframeGapS: pick(one.keyframe_gap_s, publisher.keyframe_gap_s, gapMs === null ? null : gapMs / 1000),
-    codecs: pick(one.codecs?.join?.(" + "), sources.map((each) => each.codec).join(" + ")) ?? "",
-    findings: pick(one.findings, publisher.findings) ?? [],
+    air: AIR.has(one.state) ? one.state : "off",
+    title: { vi: one.title, en: one.title_en ?? one.title },
+    publisher: publisher.subject ?? null,
+    bitrateBps: publisher.bitrate_bps ?? null,
+    fps: publisher.fps ?? null,
+    rttMs: publisher.rtt_ms ?? null,
+    lossRatio: one.uplink_loss_ratio ?? null,
+    keyframeGapS: gapMs === null ? null : gapMs / 1000,
+    codecs: (publisher.sources ?? []).map((each) => each.codec).join(" + "),
+    findings: publisher.findings ?? [],
   };
-}
-
-function airOf(stream) {
-  const said = String(stream.state ?? "").toLowerCase();
-  if (said === "silent") return "silent";
-  if (said === "on_air" || said === "active") return "on_air";
-  if (said) return "off";
-  return stream.on_air ? "on_air" : "off";
 }

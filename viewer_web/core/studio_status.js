@@ -1,20 +1,14 @@
-/** The hub's studio status in the one shape that the page draws. */
+/** The hub's studio status (hub/api/studio.py) as the page draws it. */
 
 /**
- * @param {object} status JSON of GET /api/studio/status
- * @returns {{communes: number|null, viewers: number|null, findings: object[], publisherId: string|null,
- *   title: string|null}}
+ * @returns {{title: {vi?: string, en?: string}, communes: number|null, viewers: number|null,
+ *   findings: object[]}}
  */
 export function studioStatus(status) {
-  const stream = status?.stream ?? status ?? {};
-  const publisher = stream.publisher ?? null;
-  const pick = (...values) => values.find((value) => value !== undefined && value !== null) ?? null;
-  const number = (value) => (Array.isArray(value) ? value.length : value);
   return {
-    communes: number(pick(status?.communes_watching, stream.communes_watching, stream.communes)),
-    viewers: number(pick(status?.viewers, stream.viewers)),
-    findings: pick(status?.findings, stream.findings, publisher?.findings) ?? [],
-    publisherId: publisher?.id ?? null,
-    title: pick(status?.title, stream.title),
+    title: { vi: status?.title, en: status?.title_en ?? status?.title },
+    communes: status?.communes_watching ?? null,
+    viewers: status?.viewers ?? null,
+    findings: status?.findings ?? [],
   };
 }

@@ -30,9 +30,12 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** fraction 0 … 1 on a .meter. */
+const METER_FALL = 0.88;
+
+/** fraction 0 … 1 on a .meter, which rises at once and falls slowly, as people know it. */
 export function setMeter(meter, fraction) {
-  const value = Math.min(1, Math.max(0, fraction));
+  const shown = Number(meter.getAttribute("aria-valuenow")) / 100;
+  const value = Math.min(1, Math.max(0, fraction, shown * METER_FALL - 0.005));
   meter.firstElementChild.style.transform = `scaleX(${value.toFixed(3)})`;
   meter.setAttribute("aria-valuenow", String(Math.round(value * 100)));
 }

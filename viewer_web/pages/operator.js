@@ -1,6 +1,6 @@
 /** The control room: the overview once, then its events; drawn again when something changed. */
 
-import { bitrate, count, fps, timeOfDay } from "../core/format.js";
+import { bitrate, count, fps, percent, seconds, timeOfDay } from "../core/format.js";
 import { applyEvent, rowOf, rowsToShow, totalsOf } from "../core/overview.js";
 import { HttpProblem } from "../core/problem.js";
 import { sourceOf } from "../core/source_figures.js";
@@ -36,6 +36,7 @@ function take(next) {
   rows = (overview?.communes ?? []).map(rowOf);
   updatedMs = env.now();
   updatedAt = Date.now() / 1000;
+  showFreshness();
   draw();
 }
 
@@ -64,13 +65,13 @@ function drawSource() {
   const word = { on_air: "operator.on_air", silent: "operator.silent", off: "operator.off_air" };
   byId("air").dataset.air = source.air;
   setText(byId("air"), t(word[source.air]));
-  setText(byId("session-title"), overview.title ?? overview.stream?.title ?? "");
-  const gap = source.keyframeGapS;
+  setText(byId("session-title"), source.title[lang] ?? "");
   fillFigures(byId("stream"), [
     [t("operator.publisher"), source.publisher ?? "–"],
     [t("operator.ingest"), bitrate(source.bitrateBps, lang)],
     [t("figure.fps"), fps(source.fps)],
-    [t("operator.keyframe_gap"), gap === null ? "–" : `${gap.toFixed(1)} s`],
+    [t("figure.loss"), percent(source.lossRatio, lang)],
+    [t("operator.keyframe_gap"), seconds(source.keyframeGapS, lang)],
     [t("operator.codec"), source.codecs || "–"],
   ]);
   fillFindings(byId("findings"), source.findings, translator, "operator.findings.none");
@@ -138,8 +139,6 @@ async function follow() {
     onEvent: (event) => take(applyEvent(overview, event)),
     onLink: (up) => {
       connected = up;
-      // What was missed while the stream was down.
-      if (up) void loadOverview();
       showFreshness();
     },
     signal,

@@ -34,10 +34,10 @@ export class SiteDialog {
 
   update(row) {
     this.#row = row;
-    setText(byId("detail-name"), row.name);
+    setText(byId("detail-name"), row.displayName);
     byId("detail-grade").dataset.grade = row.grade;
     setText(byId("detail-grade"), gradeWord(row.grade, this.#translator));
-    setText(byId("detail-reason"), row.reason);
+    setText(byId("detail-reason"), row.reason[this.#translator.lang]);
     this.#drawSessions(row.sessions);
   }
 

@@ -42,9 +42,9 @@ function fillSite(button, row, translator) {
   setText(name, row.name);
   word.dataset.grade = row.grade;
   setText(word, gradeWord(row.grade, translator));
-  const figures = [bitrate(row.bitrateBps, lang), percent(row.lossRatio, lang), millis(row.rttMs)];
-  setText(line, row.connected ? figures.join(" · ") : "");
-  button.title = row.reason;
+  const figures = [bitrate(row.bitrateBps, lang), percent(row.lossRatio, lang)];
+  const healthy = row.grade === "good" || row.grade === "unknown";
+  setText(line, healthy ? figures.join(" · ") : row.grade === "absent" ? "" : row.reason[lang]);
 }
 
 export function drawTable(body, rows, translator, open) {

@@ -1,22 +1,16 @@
-/** The studio's status, asked every two seconds; slower while the hub is out of reach. */
+/** The studio's status as it changes: events of GET /api/studio/events, resumed by themselves. */
 
-import { Backoff } from "../core/backoff.js";
-import { HttpProblem } from "../core/problem.js";
-import { fetchJson } from "./api.js";
+import { followEvents } from "../rtc/event_stream.js";
+import { eventSource } from "./api.js";
 
-const POLL_MS = 2000;
-
-export async function followStatus(env, token, onStatus) {
-  const backoff = new Backoff({ random: env.random });
-  for (;;) {
-    let waitMs = POLL_MS;
-    try {
-      onStatus(await fetchJson(env, "/api/studio/status", token));
-      backoff.succeeded();
-    } catch (error) {
-      if (!(error instanceof HttpProblem)) throw error;
-      waitMs += backoff.failed(error.retryAfterS) * 1000;
-    }
-    await env.wait(waitMs);
-  }
+/** Runs as long as the page; returns the HttpProblem that ended it for good. */
+export function followStatus(env, token, onStatus) {
+  const { signal } = new AbortController();
+  return followEvents({
+    open: eventSource(env, "/api/studio/events", token, signal),
+    onEvent: (event) => event.name === "status" && onStatus(event.data),
+    signal,
+    wait: env.wait,
+    random: env.random,
+  });
 }

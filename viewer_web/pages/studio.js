@@ -185,7 +185,7 @@ function showAudience() {
 
 function showStatus(json) {
   if (json) status = studioStatus(json);
-  if (status?.title) setText(byId("session-title"), status.title);
+  setText(byId("session-title"), status?.title[translator.lang] ?? "");
   const live = publisher?.state === "live" || (status?.findings.length ?? 0) > 0;
   const empty = live ? "studio.findings.none" : "studio.findings.waiting";
   fillFindings(byId("findings"), status?.findings ?? [], translator, empty);

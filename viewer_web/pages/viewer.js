@@ -25,6 +25,7 @@ const wakeLock = new WakeLock();
 const screen = new Screen(byId("video"), byId("last-picture"), showSoundGate);
 
 let player = null;
+let info = null;
 let figures = null;
 let notice = "";
 
@@ -84,10 +85,10 @@ function showFigures() {
   ]);
 }
 
-function showInfo(info) {
-  const name = info?.commune?.name ?? info?.name ?? claims.name ?? slug;
+function showInfo() {
+  const name = info?.name ?? slug;
   setText(byId("commune"), name);
-  const title = info?.title ?? info?.session_title;
+  const title = translator.lang === "en" ? info?.title_en : info?.title;
   if (title) {
     delete byId("session-title").dataset.i18n;
     setText(byId("session-title"), title);
@@ -97,23 +98,21 @@ function showInfo(info) {
 
 /** Names to show, and the stream of a link that does not name one. */
 async function loadInfo() {
-  showInfo(null);
   try {
-    const info = await fetchJson(env, "/api/viewer/info", token, { timeoutMs: INFO_LIMIT_MS });
-    showInfo(info);
-    return info;
+    info = await fetchJson(env, "/api/viewer/info", token, { timeoutMs: INFO_LIMIT_MS });
+    showInfo();
   } catch (error) {
     if (!(error instanceof HttpProblem)) throw error;
     // The name in the address stays; the player says what is wrong with the link.
-    return null;
   }
 }
 
 async function start() {
-  const info = loadInfo();
+  const loaded = loadInfo();
+  const named = claims.stream && claims.stream !== "*";
   // Only a link for any stream has to wait for the hub to name it.
-  const named = claims.stream && claims.stream !== "*" ? claims.stream : (await info)?.stream;
-  const stream = named ?? DEFAULT_STREAM;
+  if (!named) await loaded;
+  const stream = named ? claims.stream : (info?.stream ?? DEFAULT_STREAM);
   const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, location.origin).href;
   player = new WhepPlayer({
     env,
@@ -175,6 +174,7 @@ byId("copy-link").addEventListener("click", async () => {
 byId("copy-link").hidden = token === null;
 bindFullscreen(byId("fullscreen"), translator);
 translator.onChange(() => {
+  showInfo();
   showState();
   showFigures();
   showMute();
@@ -182,12 +182,12 @@ translator.onChange(() => {
 
 if (token === null) {
   notice = "link.no_token";
-  showInfo(null);
 } else {
   void start();
 }
 showState();
 showMute();
+showInfo();
 
 /** What tests and support read; nothing on the page depends on it. */
 Object.defineProperty(window, "wardcast", {

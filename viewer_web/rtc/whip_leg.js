@@ -1,12 +1,19 @@
 /** One WHIP session with its peer connection; tracks are replaced without a new negotiation. */
 
 import { HttpProblem } from "../core/problem.js";
-import { answerAfterRestart, restartFragment, withOpusParameters } from "../core/sdp.js";
+import { answerAfterRestart, restartFragment, withCodecParameters } from "../core/sdp.js";
 import { publisherDigest, statsList } from "../core/stats_digest.js";
 import { HttpSession } from "./http_session.js";
 
 /** In-band FEC for lossy uplinks; DTX off, so that a quiet hall does not look like a dead link. */
 const OPUS = { useinbandfec: 1, usedtx: 0 };
+
+/**
+ * Chrome begins at 300 kbit/s and a quarter of the picture's size, which viewers would see grow for
+ * ten seconds. Any uplink that can carry a session carries this; where it cannot, Chrome backs off.
+ */
+const START = { "x-google-start-bitrate": 1200 };
+const VIDEO_CODECS = /^(h264|vp8|vp9|av1)$/i;
 
 export class WhipLeg {
   #env;
@@ -44,7 +51,8 @@ export class WhipLeg {
     await this.#peer.setLocalDescription(offer);
     const reply = await this.session.post(offer.sdp, this.#abort.signal);
     if (reply.kind !== "answer") throw new HttpProblem(502, "");
-    await this.#setAnswer(withOpusParameters(reply.sdp, OPUS));
+    const voice = withCodecParameters(reply.sdp, /^opus$/i, OPUS);
+    await this.#setAnswer(withCodecParameters(voice, VIDEO_CODECS, START));
     await this.limit(settings);
   }
 
