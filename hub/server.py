@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 
 from aiohttp import web
 
+from hub.api.context import ApiContext
+from hub.api.fallback import problems
+from hub.api.routes import api_routes
 from hub.config import HubConfig
 from hub.links import Links, make_links
 from hub.listeners import Listeners
 from hub.revocation import Revocations
 from hub.roster import Roster
 from hub.store.memory import MemoryStore
+from hub.telemetry.telemetry import Telemetry
 from hub.tokens import KEY_FILE, TokenIssuer, load_or_create_key
 from relay.node.config import MediaNodeConfig
 from relay.node.media_node import MediaNode
@@ -49,19 +54,44 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
     revocations = Revocations(MemoryStore())
     verifier = TokenVerifier([issuer.public_key], revocations.is_revoked)
     events = EventHub()
-    node = await MediaNode.open(_media_config(config), events)
-    app = web.Application()
-    app.add_routes(signalling_routes(node, events, verifier, _signalling_config(config)))
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
-    listeners = Listeners(config.http, config.data_dir)
-    try:
+    async with contextlib.AsyncExitStack() as stack:
+        # Left in reverse: telemetry notes who was here and ends event streams, then the node tells
+        # viewers, then the server stops.
+        app = web.Application(middlewares=[problems])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        stack.push_async_callback(runner.cleanup)
+        node = await MediaNode.open(_media_config(config), events)
+        stack.push_async_callback(node.close)
+        telemetry = Telemetry(node, roster, config.data_dir)
+        context = ApiContext(config, node, roster, verifier, issuer, revocations, telemetry)
+        app.add_routes(signalling_routes(node, events, verifier, _signalling_config(config)))
+        app.add_routes(api_routes(context))
+        await runner.setup()
+        await stack.enter_async_context(_task(telemetry.run()))
+        listeners = Listeners(config.http, config.data_dir)
         await listeners.open(runner)
-        links = make_links(config, roster, issuer, listeners.base_url())
+        context.base_url = listeners.base_url()
+        links = make_links(config, roster, issuer, context.base_url)
+        for slug, token in links.view_tokens.items():
+            context.remember_link(slug, token)
         yield Hub(config, roster, node, listeners, links)
+
+
+@contextlib.asynccontextmanager
+async def _task(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` beside the body; cancelled and awaited at its end."""
+    task = asyncio.create_task(work)
+    task.add_done_callback(_report_failure)
+    try:
+        yield
     finally:
-        await node.close()
-        await runner.cleanup()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _report_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("telemetry failed", exc_info=task.exception())
 
 
 def _media_config(config: HubConfig) -> MediaNodeConfig:
