@@ -2,6 +2,8 @@
 
 A player subscribes to some event types of its session; the node tells of events by stream or by
 session. Each subscription has a bounded buffer from which a reader that comes back resumes.
+`viewercount` changes with every join: a subscription hears of it once a second at most, and the
+last value counts.
 """
 
 from __future__ import annotations
@@ -9,13 +11,17 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 EVENT_TYPES = ("active", "inactive", "layers", "reconnect", "viewercount")
 MAX_BUFFERED = 64
 MAX_SUBSCRIPTIONS_PER_SESSION = 4
+VIEWER_COUNT_INTERVAL_S = 1.0
+# What a subscription is primed with; the others are moments, not states.
+_STATES = ("active", "layers", "viewercount")
 
 
 @dataclass(frozen=True)
@@ -32,9 +38,15 @@ class Event:
 
 
 class Subscription:
-    """Events of some types for one session. closed: the session has ended."""
+    """Events of some types for one session. closed: the session has ended. clock: seconds."""
 
-    def __init__(self, session_id: str, stream: str, types: frozenset[str]) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        stream: str,
+        types: frozenset[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.id = secrets.token_urlsafe(24)
         self.session_id = session_id
         self.stream = stream
@@ -43,20 +55,52 @@ class Subscription:
         self._buffer: deque[Event] = deque(maxlen=MAX_BUFFERED)
         self._number = 0
         self._changed = asyncio.Event()
+        self._clock = clock
+        self._was_active = False
+        self._held_count: str | None = None
+        self._count = ""
+        self._count_due_s = clock()
 
     def push(self, name: str, data: Mapping[str, object]) -> None:
-        """Add an event if its type was asked for; `inactive` is never the first (X3)."""
-        if name not in self.types or (name == "inactive" and not self._buffer):
+        """Add an event if its type was asked for; `inactive` is never the first (X3): a player
+        takes a stream for inactive until it hears of `active`."""
+        was_active = self._was_active
+        if name in ("active", "inactive"):
+            self._was_active = name == "active"
+        if name not in self.types or (name == "inactive" and not was_active):
             return
-        if name == "viewercount" and self._buffer and self._buffer[-1].name == name:
-            self._buffer.pop()
-        self._number += 1
-        self._buffer.append(Event(self._number, name, json.dumps(data, separators=(",", ":"))))
+        text = json.dumps(data, separators=(",", ":"))
+        if name == "viewercount":
+            self._held_count = text
+            self._release_count()
+        else:
+            self._append(name, text)
         self._changed.set()
 
     def after(self, number: int) -> list[Event]:
-        """Buffered events past `number`."""
+        """Buffered events past `number`; all of them when `number` was never ours."""
+        self._release_count()
+        if number > self._number:
+            number = 0
         return [event for event in self._buffer if event.number > number]
+
+    def _append(self, name: str, text: str) -> None:
+        self._number += 1
+        self._buffer.append(Event(self._number, name, text))
+
+    def _release_count(self) -> None:
+        now_s = self._clock()
+        text = self._held_count
+        if text is None or now_s < self._count_due_s:
+            return
+        self._held_count = None
+        if text == self._count:
+            return
+        self._count = text
+        self._count_due_s = now_s + VIEWER_COUNT_INTERVAL_S
+        for event in [event for event in self._buffer if event.name == "viewercount"]:
+            self._buffer.remove(event)
+        self._append("viewercount", text)
 
     def close(self) -> None:
         """The session is gone; readers end."""
@@ -64,19 +108,22 @@ class Subscription:
         self._changed.set()
 
     async def wait(self, timeout_s: float) -> bool:
-        """Until something happens; False when the time is over first."""
+        """Until something happened or a held count is due; False when the time is over first."""
+        due_s = max(0.0, self._count_due_s - self._clock())
+        count_is_next = self._held_count is not None and due_s < timeout_s
         try:
-            await asyncio.wait_for(self._changed.wait(), timeout_s)
+            await asyncio.wait_for(self._changed.wait(), due_s if count_is_next else timeout_s)
         except TimeoutError:
-            return False
+            return count_is_next
         self._changed.clear()
         return True
 
 
 class EventHub:
-    """All subscriptions of a node."""
+    """All subscriptions of a node. clock: monotonic seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
         self._by_session: dict[str, list[Subscription]] = defaultdict(list)
         self._by_id: dict[str, Subscription] = {}
         self._state: dict[str, dict[str, Mapping[str, object]]] = defaultdict(dict)
@@ -87,7 +134,7 @@ class EventHub:
         mine = self._by_session[session_id]
         if len(mine) >= MAX_SUBSCRIPTIONS_PER_SESSION:
             self.unsubscribe(mine[0])
-        subscription = Subscription(session_id, stream, types)
+        subscription = Subscription(session_id, stream, types, self._clock)
         self._by_session[session_id].append(subscription)
         self._by_id[subscription.id] = subscription
         for name, data in self._state[stream].items():
@@ -118,7 +165,8 @@ class EventHub:
         state = self._state[stream]
         if name == "inactive":
             state.pop("active", None)
-        else:
+            state.pop("layers", None)
+        elif name in _STATES:
             state[name] = data
         for subscription in list(self._by_id.values()):
             if subscription.stream == stream:

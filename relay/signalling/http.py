@@ -73,7 +73,14 @@ def signalling_routes(
         routes.append(web.route("*", base, guarded(resource.endpoint, limiter)))
         routes.append(web.route("*", base + "/{session}", guarded(resource.session, limiter)))
     whep = resources[1]
-    sse = SseResource(events, whep.owned_session, config.event_types, config.max_body_bytes)
+    sse = SseResource(
+        events,
+        whep.owned_session,
+        config.event_types,
+        config.max_body_bytes,
+        config.body_timeout_s,
+        config.public_url,
+    )
     base = "/whep/{stream}/{session}/sse"
     routes.append(web.route("*", base, guarded(sse.subscriptions, limiter)))
     routes.append(web.route("*", base + "/{subscription}", guarded(sse.stream, limiter)))

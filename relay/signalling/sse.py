@@ -6,6 +6,7 @@ EventSource cannot send headers, so the URL of an event stream is itself an ungu
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 
 from aiohttp import web
@@ -19,6 +20,8 @@ from relay.signalling.problem import HttpProblem
 KEEPALIVE_S = 15.0
 RETRY_MS = 2000
 
+log = logging.getLogger(__name__)
+
 
 class SseResource:
     """Subscriptions of WHEP sessions and their streams."""
@@ -29,11 +32,15 @@ class SseResource:
         owned_session: Callable[[web.Request], SignallingSession],
         event_types: tuple[str, ...],
         max_body_bytes: int,
+        body_timeout_s: float = 5.0,
+        public_url: str = "",
     ) -> None:
         self._events = events
         self._owned_session = owned_session
         self._types = frozenset(event_types)
         self._max_body_bytes = max_body_bytes
+        self._body_timeout_s = body_timeout_s
+        self._public_url = public_url.rstrip("/")
 
     async def subscriptions(self, request: web.Request) -> web.StreamResponse:
         """POST a JSON array of event names: 201 and the stream's Location."""
@@ -42,11 +49,12 @@ class SseResource:
             return web.Response(status=200, headers=headers)
         if request.method != "POST":
             raise HttpProblem(405, "Subscribe with POST.", {"Allow": "OPTIONS, POST"})
-        session = self._owned_session(request)
+        self._owned_session(request)
         require_type(request, "application/json")
-        types = self._parse(await read_text(request, self._max_body_bytes, 5.0))
+        types = self._parse(await read_text(request, self._max_body_bytes, self._body_timeout_s))
+        session = self._owned_session(request)  # it may have ended while the body came
         subscription = self._events.subscribe(session.id, session.stream, types)
-        location = f"{request.path}/{subscription.id}"
+        location = f"{self._public_url}{request.rel_url.raw_path}/{subscription.id}"
         return web.Response(status=201, headers={"Location": location})
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
@@ -82,16 +90,25 @@ class SseResource:
         )
         add_cors(response.headers)
         await response.prepare(request)
-        await response.write(f"retry: {RETRY_MS}\n\n".encode())
         last = request.headers.get("Last-Event-ID", "")
         number = int(last) if last.isascii() and last.isdigit() and len(last) < 16 else 0
-        while not subscription.closed:
-            events = subscription.after(number)
-            for event in events:
-                await response.write(event.encode())
-                number = event.number
-            if not events:
-                quiet = not await subscription.wait(KEEPALIVE_S)
-                if quiet:
-                    await response.write(b": keep-alive\n\n")
+        try:
+            await _feed(response, subscription, number)
+        except ConnectionError:
+            log.debug("event reader left", extra={"session": subscription.session_id[:8]})
         return response
+
+
+async def _feed(response: web.StreamResponse, subscription: Subscription, number: int) -> None:
+    """Write events past `number` until the subscription ends, the last ones included."""
+    await response.write(f"retry: {RETRY_MS}\n\n".encode())
+    while True:
+        closed = subscription.closed
+        events = subscription.after(number)
+        for event in events:
+            await response.write(event.encode())
+            number = event.number
+        if closed:
+            return
+        if not events and not await subscription.wait(KEEPALIVE_S):
+            await response.write(b": keep-alive\n\n")
