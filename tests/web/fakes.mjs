@@ -40,7 +40,7 @@ export class VirtualClock {
 
 /** Let every promise that can go on go on. */
 export async function settle() {
-  for (let turn = 0; turn < 3; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let turn = 0; turn < 8; turn += 1) await new Promise((resolve) => setImmediate(resolve));
 }
 
 const OFFER =

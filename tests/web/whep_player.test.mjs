@@ -181,6 +181,32 @@ test("reconnect event: the new leg decodes before the old is let go", async () =
   assert.deepEqual(all.states, ["connecting", "playing"]);
 });
 
+test("revoked while it plays: the page says so and the dead leg does not talk it away", async () => {
+  const all = await playing();
+  all.server.sessions.clear();
+  all.server.refuse = reply(401, "");
+  all.server.streams[0].end();
+  const event = new Event("connectionstatechange");
+  all.peers[0].connectionState = "failed";
+  all.peers[0].dispatchEvent(event);
+  await settle();
+  assert.equal(all.player.state, "denied");
+  await all.clock.run(5000);
+  assert.equal(all.player.state, "denied");
+});
+
+test("server restarted without a publisher: the page waits and does not flicker", async () => {
+  const all = await playing();
+  all.server.sessions.clear();
+  const refused = () => reply(409, "", { "Retry-After": "1" });
+  all.server.refuse = refused();
+  await all.clock.run(3000);
+  all.states.length = 0;
+  await all.clock.run(10_000, () => (all.server.refuse = refused()));
+  assert.equal(all.player.state, "waiting");
+  assert.ok(all.states.length <= 1, all.states.join());
+});
+
 test("a move that fails does not disturb the picture", async () => {
   const all = await playing();
   all.server.refuse = reply(503, "");

@@ -37,6 +37,7 @@ export class WhepPlayer {
   #leg = null;
   #shown = null;
   #renewing = false;
+  #moving = false;
   #ticking = false;
   #stopTicks = null;
   #digest = null;
@@ -138,9 +139,10 @@ export class WhepPlayer {
     const seen = digest.framesDecoded > 0 || (digest.videoPackets === 0 && digest.audioPackets > 0);
     if (verdict.kind === "flowing" && seen && !leg.publisherGone) this.#flowing();
     if (before) this.#on.figures?.(digest, viewerRates(digest, before));
+    // While connecting anew, what the server answers is the truth, not the old leg's silence.
+    if (!this.#renewing || this.state === "playing") this.#note(verdict, leg);
     if (this.#renewing) return;
     const action = this.#recovery.decide(verdict.kind, leg.publisherGone, this.#env.now());
-    this.#note(verdict, leg);
     this.#act(action, leg, verdict);
   }
 
@@ -245,16 +247,22 @@ export class WhepPlayer {
   }
 
   /** SSE `reconnect`: make before break; without a URL the original endpoint is meant. */
-  #moveTo(data) {
+  async #moveTo(data) {
+    if (this.#renewing) return;
     const url = data && typeof data === "object" ? data.url : null;
-    return this.#connect("reconnect", url ? new URL(url, this.#endpoint).href : this.#endpoint);
+    this.#moving = true;
+    try {
+      await this.#connect("reconnect", url ? new URL(url, this.#endpoint).href : this.#endpoint);
+    } finally {
+      this.#moving = false;
+    }
   }
 
   async #failed(problem) {
     this.problem = problem;
     this.log.add(this.#env.now(), problem.reason, "retry");
     // While the old leg still plays (a move to another relay), the person need not know.
-    if (this.state !== "playing") {
+    if (!this.#moving || this.state !== "playing") {
       if (problem.reason === "nobody_on_air") this.#state.on("publisher_gone");
       else this.#state.on(problem.final ? "denied" : "failed");
       this.#on.state?.(this.state, problem);
