@@ -22,6 +22,8 @@ RETRY_MS = 2000
 HEARTBEAT_S = 3.0
 """Pages call their figures old after 10 s of silence."""
 WRITE_TIMEOUT_S = 10.0
+PIECE = 8
+"""Events made into text before media has its turn again."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,11 @@ async def _send(
 ) -> bool:
     """False when the reader takes nothing any more. Only the last event carries the id, so that
     a reader who got half of a batch asks for all of it again."""
-    blocks = [f"event: {e.name}\ndata: {to_json(e.data)}\n" for e in events]
+    blocks = []
+    for number, event in enumerate(events):
+        blocks.append(f"event: {event.name}\ndata: {to_json(event.data)}\n")
+        if number % PIECE == PIECE - 1:
+            await asyncio.sleep(0)
     blocks[-1] = f"id: {board.id}-{version}\n{blocks[-1]}"
     try:
         text = "\n".join(blocks) + "\n"

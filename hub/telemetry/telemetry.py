@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +26,8 @@ from relay.node.snapshot import NodeSnapshot, ViewerSnapshot
 
 POLL_S = 1.0
 ALIVE_S = 60.0
+PIECE = 24
+"""Viewers looked at before media has its turn again."""
 LOG_ID_CHARS = 12
 
 log = logging.getLogger(__name__)
@@ -70,7 +72,9 @@ class Telemetry:
         """Poll until cancelled; then note that everybody has left, and end the readers."""
         try:
             while True:
-                self.poll()
+                for _ in self._look():
+                    # Media goes between the pieces.
+                    await asyncio.sleep(0)
                 await self._write_attendance()
                 await asyncio.sleep(POLL_S)
         finally:
@@ -80,7 +84,12 @@ class Telemetry:
             await self._write_attendance()
 
     def poll(self) -> None:
-        """Look once: joins, leaves, figures, grades."""
+        """Look once, at one go: joins, leaves, figures, grades."""
+        for _ in self._look():
+            pass
+
+    def _look(self) -> Iterator[None]:
+        """Looks once in pieces of a millisecond or so; only this changes who is here."""
         now_s = self._clock()
         snapshot = self._node.snapshot()
         self.snapshot, self.polled_s = snapshot, now_s
@@ -88,12 +97,14 @@ class Telemetry:
         for record in tuple(self._sessions.values()):
             if record.id not in viewers:
                 self._leave(record)
-        for viewer in viewers.values():
+        for number, viewer in enumerate(viewers.values()):
             self._join(viewer).observe(viewer, now_s)
+            if number % PIECE == PIECE - 1:
+                yield
         for stream in snapshot.streams:
             self._sources[stream.name].observe(stream, now_s)
         self._note_alive(now_s)
-        self._publish(snapshot, now_s)
+        yield from self._publish(snapshot, now_s)
 
     def take_report(self, report: BrowserReport, commune: str, user_agent: str) -> bool:
         """A page's figures. False if this commune has no such session (any more)."""
@@ -173,7 +184,7 @@ class Telemetry:
             self.attendance.restore(lines)
             log.error("attendance cannot be written: %s", error.strerror)
 
-    def _publish(self, snapshot: NodeSnapshot, now_s: float) -> None:
+    def _publish(self, snapshot: NodeSnapshot, now_s: float) -> Iterator[None]:
         streams = []
         for stream in snapshot.streams:
             titles = self.titles.get(stream.name, (stream.name, stream.name))
@@ -186,10 +197,15 @@ class Telemetry:
         for record in self._sessions.values():
             by_commune[record.commune].append(record)
         sources = {name: watch.figures(now_s) for name, watch in self._sources.items()}
-        communes = {
-            _commune_key(c): self._commune(c, by_commune.get(c.slug, []), sources, now_s)
-            for c in self._roster.viewers
-        }
+        communes: dict[str, Json] = {}
+        graded = 0
+        for commune in self._roster.viewers:
+            records = by_commune.get(commune.slug, [])
+            communes[_commune_key(commune)] = self._commune(commune, records, sources, now_s)
+            graded += len(records) + 1
+            if graded >= PIECE:
+                graded = 0
+                yield
         values.update(communes)
         values["totals"] = totals_view(communes.values())
         self.board.publish(values)

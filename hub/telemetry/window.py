@@ -17,32 +17,44 @@ class CounterWindow:
     def __init__(self, span_s: float) -> None:
         self._span_s = span_s
         self._last: dict[str, float] = {}
-        self._gains: deque[tuple[float, dict[str, float]]] = deque(maxlen=MAX_SAMPLES)
+        self._total: dict[str, float] = {}
+        self._gains: deque[tuple[float, dict[str, float]]] = deque()
 
     def add(self, now_s: float, counters: Mapping[str, float]) -> None:
         """Take the counters' values at a moment; the first of each is only where it starts."""
         gains = {}
         for name, value in counters.items():
-            before = self._last.get(name)
-            if before is not None:
-                gains[name] = value - before if value >= before else value
+            before = self._last.get(name, value)
+            if value != before:
+                gains[name] = value - before if value > before else value
         self._last.update(counters)
-        self._gains.append((now_s, gains))
-        self._forget(now_s)
+        # What stood still needs no memory: most counters of a good line do.
+        if gains:
+            self._gains.append((now_s, gains))
+            for name, gain in gains.items():
+                self._total[name] = self._total.get(name, 0.0) + gain
+            if len(self._gains) > MAX_SAMPLES:
+                self._forget_oldest()
 
     def gain(self, name: str, now_s: float) -> float:
         """By how much a counter grew in the window."""
-        self._forget(now_s)
-        return sum(gains.get(name, 0.0) for _, gains in self._gains)
+        while self._gains and now_s - self._gains[0][0] > self._span_s:
+            self._forget_oldest()
+        return self._total.get(name, 0.0)
 
     def ratio(self, part: str, whole: str, now_s: float) -> float | None:
         """Gain of `part` by gain of `whole`, None while `whole` stands still."""
         total = self.gain(whole, now_s)
         return self.gain(part, now_s) / total if total > 0 else None
 
-    def _forget(self, now_s: float) -> None:
-        while self._gains and now_s - self._gains[0][0] > self._span_s:
-            self._gains.popleft()
+    def _forget_oldest(self) -> None:
+        _, gains = self._gains.popleft()
+        if not self._gains:
+            # A fresh start also drops what rounding has left.
+            self._total.clear()
+            return
+        for name, gain in gains.items():
+            self._total[name] = max(0.0, self._total[name] - gain)
 
 
 class MeanWindow:
