@@ -109,7 +109,7 @@ async def test_bodies(hub: FakeHub, body: bytes, content_type: str, status: int)
 
 async def test_a_flood_of_one_link_is_refused(hub: FakeHub) -> None:
     headers = hub.bearer("view", "an-phu")
-    statuses = []
+    statuses: list[int] = []
     while 429 not in statuses and len(statuses) < 1000:
         statuses.append((await hub.client.post(PATH, json=REPORT, headers=headers)).status)
     assert len(statuses) > 60
