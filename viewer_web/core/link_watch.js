@@ -21,7 +21,7 @@ export const SLEEP_GAP_MS = 4000;
  *
  * @typedef {object} Verdict
  * @property {"starting"|"flowing"|"no_packets"|"no_frames"} kind
- * @property {number} forMs how long it has been so
+ * @property {number} forMs how long nothing came (no_frames: how long no frame was decoded)
  * @property {boolean} woke the computer slept before this sample
  */
 
@@ -103,6 +103,6 @@ export class LinkWatch {
     if (frozenMs >= this.#noFramesMs && videoArrives && this.#videoSinceFrame > 0) {
       return { kind: "no_frames", forMs: frozenMs };
     }
-    return { kind: this.#sawPackets ? "flowing" : "starting", forMs: 0 };
+    return { kind: this.#sawPackets ? "flowing" : "starting", forMs: silentMs };
   }
 }

@@ -137,7 +137,9 @@ export class WhepPlayer {
     };
     const verdict = this.#watch.sample(sample, this.#env.now());
     const seen = digest.framesDecoded > 0 || (digest.videoPackets === 0 && digest.audioPackets > 0);
-    if (verdict.kind === "flowing" && seen && !leg.publisherGone) this.#flowing();
+    // The verdict is patient; only packets since the last look are media that flows.
+    const moving = verdict.kind === "flowing" && verdict.forMs === 0;
+    if (moving && seen && !leg.publisherGone) this.#flowing();
     if (before) this.#on.figures?.(digest, viewerRates(digest, before));
     // While connecting anew, what the server answers is the truth, not the old leg's silence.
     if (!this.#renewing || this.state === "playing") this.#note(verdict, leg);
