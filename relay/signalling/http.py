@@ -180,14 +180,15 @@ class SessionResource:
             or session.stream != request.match_info["stream"]
         ):
             raise HttpProblem(404, "There is no such session (any more).")
-        if grant.scope != "operate" and (
-            grant.scope != self._scope or not self._owns(grant, session)
-        ):
+        if not self._may_touch(grant, session):
             raise HttpProblem(403, "This session belongs to somebody else.")
         return session
 
-    def _owns(self, grant: Grant, session: SignallingSession) -> bool:
-        return grant.token_id == session.owner
+    def _may_touch(self, grant: Grant, session: SignallingSession) -> bool:
+        """Its owner, and an operator of its stream."""
+        if grant.scope == "operate":
+            return grant.stream in ("*", session.stream)
+        return grant.scope == self._scope and grant.token_id == session.owner
 
     async def _create(self, request: web.Request) -> web.Response:
         stream = request.match_info["stream"]

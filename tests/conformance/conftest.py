@@ -29,7 +29,7 @@ async def make_hub() -> AsyncIterator[MakeHub]:
             verifier = TokenVerifier([KEY.public_key()])
             app.add_routes(signalling_routes(node, node.events, verifier, config))
             server = TestServer(app, host="127.0.0.1")
-            await server.start_server(shutdown_timeout=0.5)
+            await server.start_server(shutdown_timeout=0.5, lingering_time=0.2)
             stack.push_async_callback(server.close)
             http = await stack.enter_async_context(aiohttp.ClientSession())
             return Hub(node, server, http)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from relay.signalling.auth import ALGORITHM, AUDIENCE
 from relay.signalling.http import FRAGMENT, SDP
 from tests.conformance.fake_node import FakeNode, FakeSession
 
+Body = str | bytes | AsyncIterator[bytes]
 STREAM = "phien-hop"
 OFFERS = Path(__file__).parent.parent / "fixtures" / "sdp"
 PUBLISHER_OFFERS = sorted(
@@ -89,7 +90,7 @@ class Hub:
         path: str,
         *,
         headers: Mapping[str, str] | None = None,
-        body: str | bytes | None = None,
+        body: Body | None = None,
     ) -> Reply:
         """One request; redirects are not followed."""
         url = self.server.make_url(path)
@@ -103,9 +104,7 @@ class Hub:
         ) as response:
             return Reply(response.status, response.headers, await response.read())
 
-    async def post(
-        self, protocol: str, body: str | bytes, subject: str = "a", **headers: str
-    ) -> Reply:
+    async def post(self, protocol: str, body: Body, subject: str = "a", **headers: str) -> Reply:
         """POST an offer to /whip/<stream> or /whep/<stream>. headers: with _ for -."""
         scope = "publish" if protocol == "whip" else "view"
         sent = {"Content-Type": SDP, **bearer(scope, subject)}
@@ -122,7 +121,7 @@ class Hub:
         return path, response.headers["ETag"], session
 
     async def patch(
-        self, path: str, body: str | bytes, if_match: str | None, subject: str = "a", **headers: str
+        self, path: str, body: Body, if_match: str | None, subject: str = "a", **headers: str
     ) -> Reply:
         """PATCH a fragment to a session."""
         scope = "publish" if path.startswith("/whip") else "view"

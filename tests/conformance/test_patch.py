@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -161,7 +162,7 @@ async def test_t11_a_trickle_overtaken_by_a_restart_is_412(hub: Hub) -> None:
     path, etag, session = await hub.open("whep")
     begun, go_on = asyncio.Event(), asyncio.Event()
 
-    async def slowly():  # type: ignore[no-untyped-def]
+    async def slowly() -> AsyncIterator[bytes]:
         yield TRICKLE[:10].encode()
         begun.set()
         await go_on.wait()

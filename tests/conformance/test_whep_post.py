@@ -50,7 +50,9 @@ async def test_e5_head_and_get_say_the_same(hub: Hub) -> None:
 @pytest.mark.parametrize("name", VIEWER_OFFERS)
 async def test_e6_one_media_stream_for_all_tracks(hub: Hub, name: str) -> None:
     answer = sections((await hub.post("whep", offer(name))).text)
-    streams, kinds, ssrcs = set(), [], []
+    streams: set[str] = set()
+    kinds: list[str] = []
+    ssrcs: list[str] = []
     for section in answer[1:]:
         if section[0].split()[1] == "0":
             continue
