@@ -9,6 +9,8 @@ MAX_US_PER_PACKET_AT_63 = 6.0
 MAX_LATENCY_P50_MS, MAX_LATENCY_P99_MS = 2.0, 8.0
 MAX_JOIN_P95_MS = 100.0
 MAX_MB_PER_VIEWER = 0.25
+MAX_UNDELIVERED = 0.01
+"""Above the few packets that are under way when the window opens and closes."""
 
 
 def shortfalls(run: dict[str, Any]) -> list[str]:
@@ -19,6 +21,9 @@ def shortfalls(run: dict[str, Any]) -> list[str]:
         found.append(f"{run['refused']} of {viewers} viewers were refused: {run['first_failure']}")
     if run["silent_viewers"]:
         found.append(f"{run['silent_viewers']} of {viewers} viewers got nothing")
+    if run["undelivered"] > MAX_UNDELIVERED:
+        share = run["undelivered"]
+        found.append(f"{share:.1%} of the stream did not reach the viewers at {viewers}")
     if run["lost"]:
         found.append(_loss_sentence(run))
     if viewers == 63:

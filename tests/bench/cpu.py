@@ -35,6 +35,18 @@ def tree_cpu_ns(pids: list[int]) -> int:
     return total
 
 
+def tree_wait_ns(pids: list[int]) -> int:
+    """Time that living threads were ready to run but had no core (second field of schedstat)."""
+    total = 0
+    for pid in pids:
+        for path in Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            try:
+                total += int(path.read_text().split()[1])
+            except (OSError, IndexError):
+                continue
+    return total
+
+
 def tree_rss_bytes(pids: list[int]) -> int:
     total = 0
     for pid in pids:

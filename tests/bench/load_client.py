@@ -69,6 +69,7 @@ class _Moment:
 
     at_s: float
     server_cpu_ns: int
+    server_wait_ns: int
     core_busy_s: float
     own_cpu_s: float
     tally: TallySnapshot
@@ -241,6 +242,7 @@ class LoadClient:
         return _Moment(
             at_s=time.monotonic(),
             server_cpu_ns=cpu.tree_cpu_ns(self._pids),
+            server_wait_ns=cpu.tree_wait_ns(self._pids),
             core_busy_s=cpu.core_busy_s(self._settings.server_core),
             own_cpu_s=time.process_time(),
             tally=self._tally.snapshot(),
@@ -259,12 +261,14 @@ class LoadClient:
             "megabits_per_viewer": count.octets * 8 / wall_s / 1e6 / len(self._viewers),
             "us_per_packet": cpu_ns / 1000 / max(count.packets, 1),
             "server_core": cpu_ns / 1e9 / wall_s,
+            "server_wait": (after.server_wait_ns - before.server_wait_ns) / 1e9 / wall_s,
             "core_busy": (after.core_busy_s - before.core_busy_s) / wall_s,
             "client_core": (after.own_cpu_s - before.own_cpu_s) / wall_s,
             "client_core_joining": self._join_cpu_share,
             "client_lateness": spread(self._lateness_ns),
             "lost": count.lost,
             "loss": count.lost / max(count.expected, 1),
+            "undelivered": 1 - count.media / max(count.due, 1),
             "silent_viewers": count.silent_viewers,
             "client_socket_drops": socket_drops(self._sockets),
             "latency": self._latency(),

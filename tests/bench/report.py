@@ -7,6 +7,9 @@ from typing import Any
 
 from tests.bench.aims import shortfalls
 
+MAX_QUIET_WAIT = 0.03
+"""Above this share of the window something else was busy on the server's core."""
+
 _HEAD = (
     "viewers",
     "server",
@@ -15,6 +18,7 @@ _HEAD = (
     "× Janus",
     "core",
     "loss",
+    "undelivered",
     "video first p50/p99 ms",
     "video last p50/p99 ms",
     "voice last p50/p99 ms",
@@ -32,7 +36,8 @@ def markdown(results: dict[str, Any]) -> str:
         runs = [run for run in results["runs"] if run["viewers"] == viewers]
         lines += [_row(_floor_cells(run)) for run in floors]
         lines += [_row(_run_cells(run, floors, runs)) for run in runs]
-    lines += ["", *_verdict(results["runs"])]
+    lines += ["", *_disturbed(results["runs"]), *_incomplete(results["runs"])]
+    lines += [*_verdict(results["runs"])]
     return "\n".join(lines) + "\n"
 
 
@@ -65,10 +70,10 @@ def _floor_name(run: dict[str, Any]) -> str:
 
 def _floor_cells(run: dict[str, Any]) -> list[str]:
     name = _floor_name(run)
-    blank = ["–"] * (len(_HEAD) - 7)
+    blank = ["–"] * (len(_HEAD) - 8)
     loss = f"{run['lost'] / max(run['packets'], 1):.3%}"
     cost = f"{run['us_per_packet']:.2f}"
-    return [str(run["viewers"]), name, cost, "–", "–", "–", loss, *blank]
+    return [str(run["viewers"]), name, cost, "–", "–", "–", loss, loss, *blank]
 
 
 def _ratio(value: float, other: float | None) -> str:
@@ -90,12 +95,35 @@ def _run_cells(
         "–" if run["server"] == "janus" else _ratio(cost, janus),
         f"{run['server_core']:.0%}",
         f"{run['loss']:.3%}",
+        f"{run['undelivered']:.1%}",
         _pair(video.get("first", {}), "p50", "p99"),
         _pair(video.get("last", {}), "p50", "p99"),
         _pair(voice.get("last", {}), "p50", "p99"),
         _pair(run["join"]["first_rtp"], "p50", "p95"),
         _number(run["mb_per_viewer"], 2),
     ]
+
+
+def _disturbed(runs: list[dict[str, Any]]) -> list[str]:
+    """Ready threads that waited for the core: latency and joins are not the server's alone."""
+    notes = [
+        f"- {run['server']} at {run['viewers']}: {run['server_wait']:.0%} of the time"
+        for run in runs
+        if run["server_wait"] > MAX_QUIET_WAIT
+    ]
+    head = "Ready to run but kept from its core, by other processes or its own other threads:"
+    return [head, *notes, ""] if notes else []
+
+
+def _incomplete(runs: list[dict[str, Any]]) -> list[str]:
+    """A figure per packet flatters a server that did not serve everybody: say so."""
+    notes = [
+        f"- {run['server']} at {run['viewers']}: {run['join']['joined']} joined, "
+        f"{run['silent_viewers']} got nothing while it was measured"
+        for run in runs
+        if run["join"]["joined"] < run["viewers"] or run["silent_viewers"]
+    ]
+    return ["Not everybody was served:", *notes, ""] if notes else []
 
 
 def _verdict(runs: list[dict[str, Any]]) -> list[str]:

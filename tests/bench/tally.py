@@ -27,14 +27,19 @@ class TallySnapshot:
 
 @dataclass(frozen=True)
 class WindowCount:
-    """What came between two snapshots. per_viewer: packets of each viewer."""
+    """What came between two snapshots.
+
+    lost: gaps in the viewers' sequence numbers. due: packets if each viewer had got what the best
+    served one did; a server may leave out packets without a gap. silent_viewers: got nothing.
+    """
 
     packets: int
     octets: int
     expected: int
     lost: int
+    media: int
+    due: int
     silent_viewers: int
-    fewest: int
 
 
 class Tally:
@@ -110,6 +115,7 @@ def between(before: TallySnapshot, after: TallySnapshot) -> WindowCount:
         octets=int((after.octets - before.octets).sum()),
         expected=int(expected.sum()),
         lost=int(np.maximum(expected - media, 0).sum()),
+        media=int(media.sum()),
+        due=int(media.max(axis=0, initial=0).sum()) * len(media),
         silent_viewers=int(np.count_nonzero(per_viewer == 0)),
-        fewest=int(per_viewer.min(initial=0)),
     )

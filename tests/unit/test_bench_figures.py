@@ -78,6 +78,7 @@ def test_reordering_is_not_loss() -> None:
     count = between(before, counter.snapshot())
     assert count.lost == 0
     assert count.silent_viewers == 1
+    assert (count.media, count.due) == (3, 6)
 
 
 def test_rtcp_and_handshakes_are_not_media() -> None:
@@ -116,15 +117,17 @@ def good_run(**changes: Any) -> dict[str, Any]:
         "viewers": 63,
         "us_per_packet": 5.0,
         "server_core": 0.1,
+        "server_wait": 0.0,
         "packets": 1000,
         "lost": 0,
         "loss": 0.0,
+        "undelivered": 0.0,
         "silent_viewers": 0,
         "client_socket_drops": 0,
         "refused": 0,
         "first_failure": "",
         "latency": {"video": latency, "audio": latency},
-        "join": {"first_rtp": spread([20_000_000] * 9)},
+        "join": {"joined": 63, "first_rtp": spread([20_000_000] * 9)},
         "mb_per_viewer": 0.2,
     }
     return {**run, **changes}
@@ -139,6 +142,7 @@ def test_a_good_run_meets_the_aims() -> None:
     [
         ({"us_per_packet": 6.5}, "6.5 µs"),
         ({"lost": 3, "client_socket_drops": 2}, "2 of them in the load client's own"),
+        ({"undelivered": 0.2}, "20.0% of the stream"),
         ({"mb_per_viewer": 0.4}, "0.40 MB"),
         ({"join": {"first_rtp": spread([150_000_000] * 9)}}, "join p95"),
         ({"latency": {}}, "nan ms video latency"),
@@ -151,9 +155,12 @@ def test_each_missed_aim_is_said(change: dict[str, Any], words: str) -> None:
 
 def test_report_sets_each_server_beside_the_floor_and_janus() -> None:
     floor = {"viewers": 63, "train": 8, "us_per_packet": 2.5, "packets": 10, "lost": 0}
-    runs = [good_run(server="janus", us_per_packet=10.0), good_run()]
+    janus = good_run(server="janus", us_per_packet=10.0, silent_viewers=4, server_wait=0.3)
+    runs = [janus, good_run()]
     conditions = {"gro": False, "cpu": "2 × test", "seconds": 8.0, "took_s": 200.0}
     text = markdown({"floor": [floor], "runs": runs, "conditions": conditions})
     ours = next(line for line in text.splitlines() if "| wardcast |" in line)
     assert "| 5.00 | 2.00 | 0.50 |" in ours
+    assert "janus at 63: 63 joined, 4 got nothing" in text
+    assert "janus at 63: 30% of the time" in text
     assert "Every aim is met." in text
