@@ -16,7 +16,7 @@ from hub.api.routes import api_routes
 from hub.config import HubConfig
 from hub.links import Links, make_links
 from hub.listeners import Listeners
-from hub.revocation import Revocations
+from hub.revocation import REVOCATION_FILE, Revocations
 from hub.roster import Roster
 from hub.store.memory import MemoryStore
 from hub.telemetry.telemetry import Telemetry
@@ -51,7 +51,7 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
     """
     roster = Roster.load(config.roster)
     issuer = TokenIssuer(load_or_create_key(config.data_dir / KEY_FILE))
-    revocations = Revocations(MemoryStore())
+    revocations = Revocations(MemoryStore(), config.data_dir / REVOCATION_FILE)
     verifier = TokenVerifier([issuer.public_key], revocations.is_revoked)
     events = EventHub()
     async with contextlib.AsyncExitStack() as stack:
@@ -72,8 +72,6 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
         await listeners.open(runner)
         context.base_url = listeners.base_url()
         links = make_links(config, roster, issuer, context.base_url)
-        for slug, token in links.view_tokens.items():
-            context.remember_link(slug, token)
         yield Hub(config, roster, node, listeners, links)
 
 

@@ -1,4 +1,8 @@
-"""Issuing tokens: Ed25519-signed JWTs whose checking half is `relay.signalling.auth`."""
+"""Issuing tokens: Ed25519-signed JWTs whose checking half is `relay.signalling.auth`.
+
+A token's id is `<scope>.<subject>.<nanoseconds of its making, hex>.<random>`: `hub.revocation`
+takes back by it.
+"""
 
 from __future__ import annotations
 
@@ -62,9 +66,18 @@ class TokenIssuer:
             "scope": scope,
             "sub": subject,
             "stream": stream,
-            "jti": secrets.token_urlsafe(12),
+            "jti": f"{scope}.{subject}.{time.time_ns():x}.{secrets.token_hex(8)}",
             "iat": now,
             "exp": now + int(lifetime_s),
             "aud": AUDIENCE,
         }
         return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+
+
+def owner_of(token_id: str) -> tuple[str, int]:
+    """("<scope>.<subject>", nanoseconds since the epoch); ("", 0) for an id that is not ours."""
+    owner, _, rest = token_id.rpartition(".")[0].rpartition(".")
+    try:
+        return owner, int(rest, 16)
+    except ValueError:
+        return "", 0

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from hub.config import HubConfig
@@ -38,24 +37,9 @@ class ApiContext:
     revocations: Revocations
     telemetry: Telemetry
     base_url: str = ""
-    _links: dict[str, list[tuple[str, float]]] = field(
-        default_factory=lambda: defaultdict(list), repr=False
-    )
 
     def __post_init__(self) -> None:
         stream = self.config.stream
         for name in stream.names:
             own = (stream.title_vi, stream.title_en)
             self.telemetry.titles[name] = own if name == stream.name else (name, name)
-
-    def remember_link(self, slug: str, token: str) -> None:
-        """A commune's link was given out: it is what a new one takes the place of."""
-        grant = self.verifier.verify(token)
-        self._links[slug].append((grant.token_id, grant.expires_at))
-
-    async def forget_links(self, slug: str, now: float) -> set[str]:
-        """Revoke all links of a commune; their token ids. now: seconds since the epoch."""
-        links = self._links.pop(slug, [])
-        for token_id, expires_at in links:
-            await self.revocations.revoke(token_id, max(1.0, expires_at - now))
-        return {token_id for token_id, _ in links}

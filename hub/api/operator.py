@@ -83,12 +83,11 @@ class OperatorApi:
         commune = context.roster.by_slug(slug)
         if commune is None or commune is context.roster.pilot:
             raise HttpProblem(404, "There is no such commune.")
-        revoked = await context.forget_links(slug, time.time())
-        await self._close_owned(revoked)
+        await context.revocations.revoke("view", slug)
+        closed = await self._close_revoked()
         token = context.issuer.issue("view", slug, "*", context.config.tokens.view_hours * 3600)
-        context.remember_link(slug, token)
         base = context.config.http.public_url.rstrip("/") or f"{request.scheme}://{request.host}"
-        body = {"url": viewer_url(base, slug, token), "token": token, "revoked": len(revoked)}
+        body = {"url": viewer_url(base, slug, token), "token": token, "sessions_closed": closed}
         return json_response(body, status=201)
 
     async def keyframe(self, request: web.Request) -> web.StreamResponse:
@@ -133,13 +132,17 @@ class OperatorApi:
     def _heartbeat(self) -> Named:
         return Named("stream", self._context.telemetry.board.get("stream") or {})
 
-    async def _close_owned(self, token_ids: set[str]) -> None:
-        """Sessions that were opened with these tokens, connected or still coming up."""
-        for stream in self._context.node.snapshot().streams:
+    async def _close_revoked(self) -> int:
+        """End viewers whose token was taken back, connected or still coming up."""
+        context = self._context
+        closed = 0
+        for stream in context.node.snapshot().streams:
             for viewer in stream.viewers:
-                session = self._context.node.session(viewer.id)
-                if session is not None and session.owner in token_ids:
+                session = context.node.session(viewer.id)
+                if session is not None and context.revocations.is_revoked(session.owner):
                     await session.close()
+                    closed += 1
+        return closed
 
 
 def _row(commune: Commune, presence: Presence | None, now: float) -> dict[str, object]:

@@ -16,6 +16,7 @@ from hub.config import ConfigError, HubConfig, load_config
 from hub.links import Links
 from hub.listeners import listen
 from hub.logs import configure_logs
+from hub.revocation import RevocationError
 from hub.roster import RosterError
 from hub.server import Hub, running_hub
 from hub.source_process import SourceProcess
@@ -97,7 +98,14 @@ def command(
                     as_json=as_json,
                 )
             )
-        except (ConfigError, RosterError, TlsError, KeyFileError, OSError) as error:
+        except (
+            ConfigError,
+            RosterError,
+            TlsError,
+            KeyFileError,
+            RevocationError,
+            OSError,
+        ) as error:
             raise click.ClickException(str(error)) from error
 
 

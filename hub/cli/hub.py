@@ -11,6 +11,7 @@ import click
 from hub.cli.stopping import stop_event
 from hub.config import ConfigError, HubConfig, load_config
 from hub.logs import configure_logs
+from hub.revocation import RevocationError
 from hub.roster import RosterError
 from hub.server import running_hub
 from hub.tls import TlsError
@@ -55,7 +56,7 @@ def command(
             return
         configure_logs(config.log.level, config.log.format)
         asyncio.run(_run(config))
-    except (ConfigError, RosterError, TlsError, KeyFileError, OSError) as error:
+    except (ConfigError, RosterError, TlsError, KeyFileError, RevocationError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 

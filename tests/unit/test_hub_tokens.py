@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from hub.revocation import Revocations
+from hub.revocation import REVOCATION_FILE, RevocationError, Revocations
 from hub.store.memory import MemoryStore
 from hub.tokens import KEY_FILE, KeyFileError, TokenIssuer, load_or_create_key
 from relay.signalling.auth import Forbidden, InvalidToken, TokenVerifier
@@ -67,26 +67,51 @@ def test_every_token_has_an_id_of_its_own(tmp_path: Path) -> None:
     assert len(ids) == 50
 
 
-async def test_a_token_taken_back_is_refused(tmp_path: Path) -> None:
-    store = MemoryStore()
-    revocations = Revocations(store)
-    mine = issuer(tmp_path)
-    verifier = TokenVerifier([mine.public_key], revocations.is_revoked)
-    token, other = (mine.issue("view", "an-phu", "*", 60) for _ in range(2))
-    await revocations.revoke(verifier.verify(token).token_id, 60)
+def mine_and_verifier(folder: Path, revocations: Revocations) -> tuple[TokenIssuer, TokenVerifier]:
+    mine = issuer(folder)
+    return mine, TokenVerifier([mine.public_key], revocations.is_revoked)
+
+
+async def test_all_older_tokens_of_a_subject_are_taken_back_and_no_others(tmp_path: Path) -> None:
+    revocations = Revocations(MemoryStore())
+    mine, verifier = mine_and_verifier(tmp_path, revocations)
+    old = [mine.issue("view", "an-phu", "*", 60) for _ in range(2)]
+    others = [mine.issue("view", "an-thanh", "*", 60), mine.issue("operate", "an-phu", "*", 60)]
+    await revocations.revoke("view", "an-phu")
+    others.append(mine.issue("view", "an-phu", "*", 60))
+    for token in old:
+        with pytest.raises(InvalidToken, match="revoked"):
+            verifier.verify(token)
+    for token in others:
+        verifier.verify(token)
+
+
+async def test_what_was_taken_back_stays_so_over_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "data" / REVOCATION_FILE
+    token = issuer(tmp_path).issue("view", "an-phu", "*", 60)
+    await Revocations(MemoryStore(), path).revoke("view", "an-phu")
+    _, verifier = mine_and_verifier(tmp_path, Revocations(MemoryStore(), path))
     with pytest.raises(InvalidToken, match="revoked"):
         verifier.verify(token)
-    assert verifier.verify(other).subject == "an-phu"
+    path.write_text("{")
+    with pytest.raises(RevocationError, match=REVOCATION_FILE):
+        Revocations(MemoryStore(), path)
 
 
 async def test_other_processes_hear_of_it_through_the_store(tmp_path: Path) -> None:
-    clock = [100.0]
-    store = MemoryStore(lambda: clock[0])
+    store = MemoryStore()
     here, there = Revocations(store), Revocations(store)
-    await here.revoke("id-1", 60)
-    assert not there.is_revoked("id-1")
+    mine, verifier = mine_and_verifier(tmp_path, there)
+    token = mine.issue("view", "an-phu", "*", 60)
+    await here.revoke("view", "an-phu")
+    assert verifier.verify(token).subject == "an-phu"
     await there.refresh()
-    assert there.is_revoked("id-1")
-    clock[0] += 61
-    await there.refresh()
-    assert not there.is_revoked("id-1")
+    with pytest.raises(InvalidToken, match="revoked"):
+        verifier.verify(token)
+
+
+@pytest.mark.parametrize("token_id", ["", "x", "view.an-phu", "view.an-phu.zz.0", "a.b.c.d.e", "…"])
+async def test_an_id_of_another_shape_is_nobodys(token_id: str) -> None:
+    revocations = Revocations(MemoryStore())
+    await revocations.revoke("view", "an-phu")
+    assert not revocations.is_revoked(token_id)
