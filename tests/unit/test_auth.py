@@ -35,7 +35,7 @@ def claims(**changes: object) -> dict[str, object]:
     return {name: value for name, value in content.items() if value is not None}
 
 
-def signed(key: Ed25519PrivateKey = KEY, **changes: object) -> str:
+def signed(key: Ed25519PrivateKey = KEY, /, **changes: object) -> str:
     return jwt.encode(claims(**changes), key, algorithm="EdDSA")
 
 
@@ -69,7 +69,7 @@ def signed_with_the_public_key() -> str:
         signed(scope=["view"]),
         signed(jti=REVOKED),
         signed(nbf=int(time.time()) + 600),
-        *(signed(**{name: None}) for name in ("scope", "sub", "stream", "jti", "exp", "aud")),
+        *(signed(KEY, **{name: None}) for name in ("scope", "sub", "stream", "jti", "exp", "aud")),
         signed()[:-4] + "AAAA",
         unsigned(),
         signed_with_the_public_key(),
