@@ -29,7 +29,7 @@ KEY = Ed25519PrivateKey.generate()
 
 
 def offer(name: str) -> str:
-    """A recorded offer, with the line ends of the wire."""
+    """An offer of tests/fixtures/sdp, with the line ends of the wire."""
     return (OFFERS / f"{name}.sdp").read_text().replace("\n", "\r\n")
 
 

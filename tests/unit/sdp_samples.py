@@ -1,4 +1,4 @@
-"""Recorded offers and a made-up local side, for the SDP tests."""
+"""Offers in the shape of each stack and a made-up local side, for the SDP tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPUS = CodecParameters(111, "OPUS", 48_000, channels=2)
 
 
 def sample(name: str) -> str:
-    """A recorded offer."""
+    """An offer of tests/fixtures/sdp."""
     return (OFFERS / f"{name}.sdp").read_text()
 
 
