@@ -12,10 +12,16 @@ from tests.integration.media_server import MediaServer
 
 
 async def _negotiate(
-    server: MediaServer, url: str, token: str, pc: RTCPeerConnection
+    server: MediaServer, url: str, token: str, pc: RTCPeerConnection, patience_s: float = 0.0
 ) -> aiohttp.ClientResponse:
+    """Offer and answer; while the answer is 409, again for `patience_s`."""
     await pc.setLocalDescription(await pc.createOffer())
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
     response = await server.post(url, token, pc.localDescription.sdp)
+    while response.status == 409 and loop.time() - begun < patience_s:
+        await asyncio.sleep(0.1)
+        response = await server.post(url, token, pc.localDescription.sdp)
     assert response.status == 201, await response.text()
     await pc.setRemoteDescription(RTCSessionDescription(await response.text(), "answer"))
     return response
@@ -30,8 +36,8 @@ class AiortcPublisher:
         self.token = server.token("publish", subject)
         self.location = ""
 
-    async def start(self, codec: str | None = None) -> AiortcPublisher:
-        """Go live; `codec` such as "video/VP8" restricts the offer."""
+    async def start(self, codec: str | None = None, *, patience_s: float = 0.0) -> AiortcPublisher:
+        """Go live; `codec` such as "video/VP8" restricts the offer; patience_s: while 409."""
         self.pc.addTrack(AudioStreamTrack())
         self.pc.addTrack(VideoStreamTrack())
         if codec is not None:
@@ -43,7 +49,9 @@ class AiortcPublisher:
                 if c.mimeType in (codec, "video/rtx")
             ]
             self.pc.getTransceivers()[1].setCodecPreferences(wanted)
-        response = await _negotiate(self.server, self.server.whip_url, self.token, self.pc)
+        response = await _negotiate(
+            self.server, self.server.whip_url, self.token, self.pc, patience_s
+        )
         self.location = self.server.base_url + response.headers["Location"]
         return self
 
