@@ -22,6 +22,7 @@ from hub.store.memory import MemoryStore
 from hub.telemetry.telemetry import Telemetry
 from hub.tokens import KEY_FILE, TokenIssuer, load_or_create_key
 from relay.node.config import MediaNodeConfig
+from relay.node.garbage import settle
 from relay.node.media_node import MediaNode
 from relay.signalling.auth import TokenVerifier
 from relay.signalling.events import EventHub
@@ -72,6 +73,7 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
         await listeners.open(runner)
         context.base_url = listeners.base_url()
         links = make_links(config, roster, issuer, context.base_url)
+        settle()
         yield Hub(config, roster, node, listeners, links)
 
 
