@@ -133,7 +133,7 @@ class LoadClient:
         took_s = time.monotonic() - start_s
         self._join_cpu_share = (time.process_time() - start_cpu_s) / took_s
         deadline_s = time.monotonic() + _JOIN_PATIENCE_S
-        while self._waiting() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - a wire's state
+        while self._waiting() and time.monotonic() < deadline_s:
             await asyncio.sleep(_TICK_S)
 
     def _waiting(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -39,14 +40,15 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a process that inherits `core` from the first instruction on.
 
-    chatty: its stdout is a log as well (a full pipe would stop it).
+    It does not outlive this one. chatty: its stdout is a log as well (a full pipe would stop it).
     """
     home = os.sched_getaffinity(0)
     if core < (os.cpu_count() or 1):
         os.sched_setaffinity(0, {core})
+    tether = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
     try:
         return subprocess.Popen(
-            command,
+            [*tether, *command],
             stdin=subprocess.DEVNULL,
             stdout=log if chatty else subprocess.PIPE,
             stderr=log,
