@@ -7,14 +7,14 @@ from playwright.async_api import Page
 DEBUG = "window.wardcast"
 
 
-async def state_is(page: Page, state: str, timeout_s: float = 15) -> None:
+async def state_is(page: Page, state: str, timeout_s: float = 25) -> None:
     """Wait for the page's state."""
     await page.wait_for_function(
         f"wanted => {DEBUG}?.state === wanted", arg=state, timeout=timeout_s * 1000
     )
 
 
-async def frames_advance(page: Page, more: int = 10, timeout_s: float = 20) -> None:
+async def frames_advance(page: Page, more: int = 10, timeout_s: float = 30) -> None:
     """Wait until the video element has shown `more` new frames."""
     shown = await page.evaluate(
         "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
@@ -30,6 +30,6 @@ async def frames_advance(page: Page, more: int = 10, timeout_s: float = 20) -> N
     )
 
 
-async def has_sound(page: Page, timeout_s: float = 15) -> None:
+async def has_sound(page: Page, timeout_s: float = 25) -> None:
     """Wait until the sound that is played has energy."""
     await page.wait_for_function(f"() => {DEBUG}.audioEnergy > 1e-4", timeout=timeout_s * 1000)

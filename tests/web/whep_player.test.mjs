@@ -157,6 +157,19 @@ test("publisher gone and the server restarted meanwhile: noticed by the next che
   assert.ok(all.server.count("POST", "/whep/") >= 2);
 });
 
+test("publisher gone, then the server too: the page reconnects instead of waiting", async () => {
+  const all = await playing();
+  all.server.streams[0].send("inactive", {});
+  await settle();
+  all.server.down = true;
+  all.server.streams[0].end();
+  await all.clock.run(3000);
+  assert.equal(all.player.state, "reconnecting");
+  all.server.down = false;
+  await all.clock.run(9000, () => all.peers.at(-1).flow());
+  assert.equal(all.player.state, "playing");
+});
+
 test("a frozen decoder: the same tracks in a new stream, then a new session", async () => {
   const all = await playing();
   await all.clock.run(3500, () => all.peers[0].flow({ decode: false }));

@@ -20,6 +20,11 @@ import { problemOf } from "./http_session.js";
 export async function followEvents({ open, onEvent, onLink = () => {}, signal, wait, random }) {
   const backoff = new Backoff({ random });
   let lastId = null;
+  let up = false;
+  const linked = (now) => {
+    if (up !== now) onLink(now);
+    up = now;
+  };
   const remember = (event) => {
     if (event.id !== null) lastId = event.id;
     backoff.succeeded();
@@ -30,7 +35,7 @@ export async function followEvents({ open, onEvent, onLink = () => {}, signal, w
     try {
       const response = await open(lastId);
       if (!response.ok) throw await problemOf(response);
-      onLink(true);
+      linked(true);
       await readEvents(response, remember);
     } catch (error) {
       if (signal.aborted) break;
@@ -39,7 +44,7 @@ export async function followEvents({ open, onEvent, onLink = () => {}, signal, w
       retryAfterS = error.retryAfterS;
     }
     if (signal.aborted) break;
-    onLink(false);
+    linked(false);
     await wait(backoff.failed(retryAfterS) * 1000);
   }
   return null;

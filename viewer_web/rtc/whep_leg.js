@@ -26,6 +26,7 @@ export class WhepLeg {
    * @param {import("./environment.js").Environment} env
    * @param {{endpoint: string, token: string|null}} where
    * @param {{event?: Function, gone?: Function, transport?: Function}} on
+   *   gone: the event stream broke or the server knows it no more
    */
   constructor(env, where, on = {}) {
     this.#env = env;
@@ -156,6 +157,7 @@ export class WhepLeg {
         if (event.name === "inactive") this.publisherGone = true;
         this.#on.event?.(event);
       },
+      onLink: (up) => up || this.#on.gone?.(),
       onGone: () => this.#on.gone?.(),
     });
   }

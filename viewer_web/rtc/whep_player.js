@@ -186,7 +186,8 @@ export class WhepPlayer {
       if (await leg.isAlive()) return;
     } catch (error) {
       if (!(error instanceof HttpProblem)) throw error;
-      // Out of reach: asked again at the next check, and by the event stream's own retries.
+      // Out of reach: whether the publisher is there is no longer known, so the watch decides.
+      leg.publisherGone = false;
       return;
     }
     if (leg === this.#leg) void this.#connect("session_gone", this.#endpoint);
