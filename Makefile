@@ -18,12 +18,13 @@ setup: $(STAMP) ## virtual environment and Python packages
 
 $(STAMP): pyproject.toml
 	@test -n "$(PYTHON)" || { echo "wardcast needs Python 3.11 or newer: none was found." >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing Python packages into $(VENV) (once, a minute or two) ..."
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
 $(TEST_STAMP): $(STAMP) pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
 run: $(STAMP) ## the whole broadcast on this machine; ARGS="--http-port 9000" passes flags

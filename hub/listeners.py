@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket
 import ssl
 from pathlib import Path
@@ -61,16 +62,26 @@ class Listeners:
         host = "127.0.0.1" if config.host in ANY_HOSTS else config.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.http_port}"
 
+    def viewer_url(self) -> str:
+        """Where communes watch: plain HTTP on an address of this machine, for a viewer needs no
+        camera and a self-made certificate would only frighten."""
+        addresses = self._outside_addresses()
+        if self._config.public_url or not addresses:
+            return self.base_url()
+        host = next((a for a in addresses if ":" not in a), f"[{addresses[0]}]")
+        return f"http://{host}:{self.http_port}"
+
     def remote_urls(self) -> list[str]:
         """Where other machines reach them: HTTPS if served, so that the camera works."""
-        if self._config.host not in ANY_HOSTS:
-            return []
         scheme, port = ("https", self.https_port) if self.https_port else ("http", self.http_port)
         return [
-            f"{scheme}://{f'[{a}]' if ':' in a else a}:{port}"
-            for a in machine_addresses()
-            if not a.startswith("127.") and a != "::1"
+            f"{scheme}://{f'[{a}]' if ':' in a else a}:{port}" for a in self._outside_addresses()
         ]
+
+    def _outside_addresses(self) -> list[str]:
+        if self._config.host not in ANY_HOSTS:
+            return []
+        return [a for a in machine_addresses() if not ipaddress.ip_address(a).is_loopback]
 
     def _tls_context(self) -> ssl.SSLContext | None:
         config = self._config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -13,7 +14,7 @@ import click
 
 from hub.cli.stopping import stop_event
 from hub.config import ConfigError, HubConfig, load_config
-from hub.links import Links
+from hub.links import Links, viewer_url
 from hub.listeners import listen
 from hub.logs import configure_logs
 from hub.revocation import RevocationError
@@ -25,8 +26,9 @@ from hub.tokens import KeyFileError
 
 READY_S = 60.0
 HTTP_PORT = 8080
-TLS_PORT = 8443
+TLS_OFFSET = 363
 MEDIA_PORT = 7000
+MAX_PORT = 65535
 
 
 @click.command(name="demo")
@@ -50,12 +52,12 @@ MEDIA_PORT = 7000
 @click.option(
     "--tls-port",
     type=click.IntRange(0, 65535),
-    help=f"HTTPS; 0 = any.  [default: {TLS_PORT}, or any when it is taken]",
+    help=f"HTTPS; 0 = any free port.  [default: http port + {TLS_OFFSET}, or any when it is taken]",
 )
 @click.option(
     "--data-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Where keys and logs go; a temporary folder by default.",
+    help="Where keys and logs go.  [default: var/demo-<http port>; temporary with any free port]",
 )
 @click.option("--no-restart", is_flag=True, help="Do not start a dead source again.")
 @click.option(
@@ -76,17 +78,23 @@ def command(
     as_json: bool,
 ) -> None:
     """Hub, origin, live source and pages; prints the links to open. Ctrl-C stops it."""
-    with tempfile.TemporaryDirectory(prefix="wardcast-") as temporary:
-        flags = {
-            "http.host": host,
-            "http.port": _tcp_port(host, HTTP_PORT) if http_port is None else http_port,
-            "http.tls_port": _tcp_port(host, TLS_PORT) if tls_port is None else tls_port,
-            "media.port": _udp_port(MEDIA_PORT) if media_port is None else media_port,
-            "data_dir": data_dir or Path(temporary),
-            "metrics.open_to": ["127.0.0.1", "::1"],
-            "log.level": "info" if as_json else "warning",
-        }
-        try:
+    if http_port is None:
+        http_port = _tcp_port(host, HTTP_PORT)
+    if tls_port is None:
+        tls_port = _tcp_port(host, http_port + TLS_OFFSET) if http_port else 0
+    if media_port is None:
+        media_port = _udp_port(MEDIA_PORT) if http_port else 0
+    flags = {
+        "http.host": host,
+        "http.port": http_port,
+        "http.tls_port": tls_port,
+        "media.port": media_port,
+        "metrics.open_to": ["127.0.0.1", "::1"],
+        "log.level": "info" if as_json else "warning",
+    }
+    try:
+        with contextlib.ExitStack() as stack:
+            flags["data_dir"] = data_dir or _data_dir(http_port, stack)
             config = load_config(None, os.environ, flags)
             configure_logs(config.log.level, config.log.format)
             asyncio.run(
@@ -98,19 +106,22 @@ def command(
                     as_json=as_json,
                 )
             )
-        except (
-            ConfigError,
-            RosterError,
-            TlsError,
-            KeyFileError,
-            RevocationError,
-            OSError,
-        ) as error:
-            raise click.ClickException(str(error)) from error
+    except (ConfigError, RosterError, TlsError, KeyFileError, RevocationError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _data_dir(http_port: int, stack: contextlib.ExitStack) -> Path:
+    """On a port of its own a demo keeps its key, so that open pages outlive a restart; on any
+    free port it leaves nothing behind."""
+    if http_port:
+        return Path("var") / f"demo-{http_port}"
+    return Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wardcast-")))
 
 
 def _tcp_port(host: str, usual: int) -> int:
     """The usual port, or 0 (any) when somebody has it."""
+    if usual > MAX_PORT:
+        return 0
     try:
         listen(host, usual).close()
     except OSError:
@@ -151,7 +162,7 @@ async def _run(
             if as_json:
                 click.echo(json.dumps(_document(hub, source), ensure_ascii=False))
             else:
-                _print_links(hub)
+                _print_links(hub, on_air=source is not None)
             await stopped.wait()
         finally:
             if source is not None:
@@ -192,35 +203,41 @@ def _document(hub: Hub, source: SourceProcess | None) -> dict[str, object]:
     }
 
 
-def _print_links(hub: Hub) -> None:
-    links = hub.links
+def _print_links(hub: Hub, *, on_air: bool) -> None:
+    links, listeners = hub.links, hub.listeners
     commune = hub.roster.viewers[0]
     path = _write_links(hub, links)
-    base = hub.listeners.base_url()
     echo = click.echo
-    echo("wardcast is on the air. Ctrl-C stops it.\n")
+    state = "is on the air" if on_air else "waits for a publisher"
+    echo(f"wardcast {state}. Ctrl-C stops it.\n")
     echo(f"  Studio (technician)   {links.studio_url}")
     echo(f"  Operator              {links.operator_url}")
     echo(f"  {commune.display_name:<21} {links.viewer_urls[commune.slug]}")
-    echo(f"  All 63 communes       {path}")
+    echo(f"  All {len(links.viewer_urls)} communes       {path}")
     echo(f"  WHIP                  {links.whip_url}")
     echo(f"  Publish token         {links.publish_token}")
     echo(f"  WHEP                  {links.whep_url}")
     echo(f"  Metrics               {links.metrics_url}\n")
-    for url in hub.listeners.remote_urls():
-        echo(f"  From other machines replace {base} by {url}")
-    if hub.listeners.https_port:
-        echo("  (the certificate is self-made: the browser warns once). A browser gives the")
-        echo("  camera only to https or localhost: the studio needs one of these.")
+    base, remote = listeners.base_url(), listeners.remote_urls()
+    if remote:
+        echo(f"From other machines, replace {base} in these links:")
+        echo(f"  communes              {listeners.viewer_url()}  (as in the file above)")
+        echo(f"  studio and operator   {' or '.join(remote)}")
+        echo("Browsers give the camera to https or localhost alone: on any other http address the")
+        echo("studio is refused.")
+    if listeners.https_port and hub.config.http.tls == "auto":
+        echo("The https certificate is self-made: the browser warns once.")
 
 
 def _write_links(hub: Hub, links: Links) -> Path:
-    """All links in a file that only we may read."""
+    """All links in a file that only we may read; other machines can open them."""
+    base = hub.listeners.viewer_url()
+    urls = {slug: viewer_url(base, slug, token) for slug, token in links.view_tokens.items()}
     path = Path(hub.config.data_dir) / "links.json"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         json.dump(
-            {"viewer_urls": links.viewer_urls, "view_tokens": links.view_tokens},
+            {"viewer_urls": urls, "view_tokens": links.view_tokens},
             file,
             ensure_ascii=False,
             indent=1,

@@ -45,7 +45,7 @@ def command() -> None:
 def issue(path: Path | None, scope: str, subject: str, stream: str | None, hours: float) -> None:
     """Print one token."""
     config = _config(path)
-    if scope == "view" and Roster.load(config.roster).by_slug(subject) is None:
+    if scope == "view" and _roster(config).by_slug(subject) is None:
         raise click.BadParameter(f"{subject!r} is no slug of the roster", param_hint="--subject")
     default = config.stream.name if scope == "publish" else "*"
     issuer = _issuer(config)
@@ -59,7 +59,7 @@ def issue(path: Path | None, scope: str, subject: str, stream: str | None, hours
 def links(path: Path | None, base_url: str, out: Path | None) -> None:
     """All links: studio, operator and the 63 communes, as JSON."""
     config = _config(path)
-    made = make_links(config, Roster.load(config.roster), _issuer(config), base_url.rstrip("/"))
+    made = make_links(config, _roster(config), _issuer(config), base_url.rstrip("/"))
     text = json.dumps(
         {
             "studio_url": made.studio_url,
@@ -109,7 +109,14 @@ def inspect(path: Path | None, token: str | None) -> None:
 def _config(path: Path | None) -> HubConfig:
     try:
         return load_config(path, os.environ)
-    except (ConfigError, RosterError) as error:
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _roster(config: HubConfig) -> Roster:
+    try:
+        return Roster.load(config.roster)
+    except RosterError as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -142,10 +142,10 @@ async def run(*flags: str) -> tuple[int, str, str]:
     return process.returncode, out.decode(), err.decode()
 
 
-async def test_a_taken_port_is_named_in_one_sentence() -> None:
+async def test_a_taken_port_is_named_in_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("0.0.0.0", 0)) as taken:
         port = taken.getsockname()[1]
-        flags = ("--http-port", str(port), "--media-port", "0")
+        flags = ("--http-port", str(port), "--media-port", "0", "--data-dir", str(tmp_path))
         status, out, err = await run("demo", "--json", "--no-source", *flags)
     assert status == 1
     assert out == ""
@@ -173,3 +173,15 @@ async def test_a_broken_key_file_is_named_in_one_sentence(tmp_path: Path) -> Non
     assert status == 1
     assert "token-key.pem" in err
     assert "Traceback" not in err
+
+
+async def test_tokens_outlive_a_restart_in_the_same_data_dir(tmp_path: Path) -> None:
+    flags = ("--no-source", "--data-dir", str(tmp_path))
+    async with demo(*flags) as running:
+        token = running.document["view_tokens"]["an-phu"]
+        await running.stop(signal.SIGTERM)
+    async with demo(*flags) as running, aiohttp.ClientSession() as http:
+        base = running.document["whep_url"].partition("/whep/")[0]
+        headers = {"Authorization": f"Bearer {token}"}
+        async with http.get(f"{base}/api/viewer/info", headers=headers) as answer:
+            assert answer.status == 200

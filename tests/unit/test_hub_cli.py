@@ -79,6 +79,21 @@ def test_an_unknown_commune_gets_no_token(data_dir: Path) -> None:
     assert "ha-noi" in refused.output
 
 
+def test_a_bad_roster_or_key_is_named_in_one_sentence(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (data_dir / KEY_FILE).write_text("no key")
+    refused = run("token", "issue", "--scope", "operate", "--subject", "x")
+    assert (refused.exit_code, KEY_FILE in refused.output) == (1, True)
+    monkeypatch.setenv("WARDCAST_ROSTER", str(data_dir / "none.yaml"))
+    for words in (
+        ("issue", "--scope", "view", "--subject", "x"),
+        ("links", "--base-url", "http://x"),
+    ):
+        refused = run("token", *words)
+        assert (refused.exit_code, "none.yaml" in refused.output) == (1, True)
+
+
 def test_links_of_all_communes_go_to_a_private_file(data_dir: Path) -> None:
     out = data_dir / "links.json"
     result = run("token", "links", "--base-url", "https://live.example.vn/", "--out", str(out))
