@@ -46,8 +46,8 @@ class HttpConfig(_Section):
     """The pages and the API: plain HTTP on `port`, HTTPS on `tls_port`.
 
     tls: off, auto (a certificate of our own) or files. public_url: the origin that links carry,
-    when a proxy or another name stands before us. requests_per_second, request_burst: of one
-    address.
+    when a proxy or another name stands before us. trusted_proxies: addresses whose
+    X-Forwarded-For is believed. requests_per_second, request_burst: of one address.
     """
 
     host: str = "0.0.0.0"
@@ -57,6 +57,7 @@ class HttpConfig(_Section):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     public_url: Annotated[str, Field(pattern=r"^(https?://[^/\s]+)?$")] = ""
+    trusted_proxies: Addresses = ()
     requests_per_second: Annotated[float, Field(gt=0, le=100_000)] = 50.0
     request_burst: Annotated[float, Field(ge=1, le=1_000_000)] = 400.0
 
@@ -65,6 +66,8 @@ class HttpConfig(_Section):
         if self.tls == "files" and not (self.tls_certificate and self.tls_key):
             raise ValueError("tls: files needs tls_certificate and tls_key")
         return self
+
+    _addresses = field_validator("trusted_proxies")(_checked_addresses)
 
 
 class MediaConfig(_Section):

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from hub.api.context import ApiContext
 from hub.api.fallback import problems
+from hub.api.forwarded import forwarded
 from hub.api.routes import api_routes
 from hub.config import HubConfig
 from hub.links import Links, make_links
@@ -58,7 +59,7 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
     async with contextlib.AsyncExitStack() as stack:
         # Left in reverse: telemetry notes who was here and ends event streams, then the node tells
         # viewers, then the server stops.
-        app = web.Application(middlewares=[problems])
+        app = web.Application(middlewares=[forwarded(config.http.trusted_proxies), problems])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
         stack.push_async_callback(runner.cleanup)
         node = await MediaNode.open(_media_config(config), events)
