@@ -58,8 +58,8 @@ class HttpConfig(_Section):
     tls_key: Path | None = None
     public_url: Annotated[str, Field(pattern=r"^(https?://[^/\s]+)?$")] = ""
     trusted_proxies: Addresses = ()
-    requests_per_second: Annotated[float, Field(gt=0, le=100_000)] = 50.0
-    request_burst: Annotated[float, Field(ge=1, le=1_000_000)] = 400.0
+    requests_per_second: Annotated[float, Field(gt=0, le=100_000)] = 200.0
+    request_burst: Annotated[float, Field(ge=1, le=1_000_000)] = 2000.0
 
     @model_validator(mode="after")
     def _files_given(self) -> HttpConfig:

@@ -43,6 +43,7 @@ MAX_TIMESTAMP_BACK_S = 2.0
 MAX_TIMESTAMP_AHEAD_S = 10.0
 """Seconds that a timestamp may run ahead of the time that passed, before it is a restart."""
 
+_SUSPECT, _RESTART = Step.SUSPECT, Step.RESTART
 _SEEN_SLOTS = 4096
 _FRAMES_REMEMBERED = 16
 """Frames whose beginning is remembered: a payload may claim to begin one that already began."""
@@ -167,10 +168,10 @@ class IngestSource:
         if view.payload_type != self.codec.payload_type:
             return Restart()
         step = self._guard.classify(view.seq)
-        if step is Step.SUSPECT:
+        if step is _SUSPECT:
             self._held = view
             return DropReason.TOO_OLD
-        if step is Step.RESTART:
+        if step is _RESTART:
             return Restart(self._held)
         if view.payload and self._timestamp_jumped(view.timestamp, now_ms):
             return Restart()

@@ -85,6 +85,10 @@ class Step(Enum):
     """Second of two consecutive numbers far away from the stream: the sender began anew."""
 
 
+# Python 3.11 looks a member up through the metaclass each time: not on the hot path.
+_NEXT, _LATE, _SUSPECT, _RESTART = Step.NEXT, Step.LATE, Step.SUSPECT, Step.RESTART
+
+
 class SequenceGuard:
     """Recognises restarts of a 16-bit sequence (RFC 3550 A.1).
 
@@ -102,17 +106,17 @@ class SequenceGuard:
         """Place `seq` (0 … 65535); on RESTART the guard already follows the new sequence."""
         if self._highest is None:
             self._highest = seq
-            return Step.NEXT
+            return _NEXT
         distance = signed_distance(self._highest, seq)
         if 0 < distance < MAX_DROPOUT:
             self._highest = seq
             self._expected_restart = None
-            return Step.NEXT
+            return _NEXT
         if -LATE_WINDOW < distance <= 0:
-            return Step.LATE
+            return _LATE
         if seq == self._expected_restart:
             self._highest = seq
             self._expected_restart = None
-            return Step.RESTART
+            return _RESTART
         self._expected_restart = (seq + 1) & 0xFFFF
-        return Step.SUSPECT
+        return _SUSPECT

@@ -47,6 +47,8 @@ class Track:
         self._line_bps: dict[int, float] = {}
         self._last_pli_ms: dict[int, float] = {}
         self._waiting_since_ms: float | None = None
+        self._settled = -1
+        """Generation of the table at which no lane was waiting (audio)."""
 
     # -- lanes
 
@@ -81,6 +83,7 @@ class Track:
         """The viewer's transport is up: a picture at once, from the kept group or a key frame."""
         self._line_bps[lane.index] = line_bps
         self.table.state[lane.index] = LaneState.WAITING
+        self.table.generation += 1
         source = self.source
         if source is None:
             return
@@ -113,6 +116,7 @@ class Track:
         self.table.target[self.table.state > LaneState.IDLE] = (
             -1 if source is None else source.number
         )
+        self.table.generation += 1
         self.switches += 1
 
     def on_packets(
@@ -120,11 +124,13 @@ class Track:
     ) -> Iterator[SendBatch]:
         """Keep and forward packets of a source, in the order they came."""
         fresh = [p for p in packets if source.append(p)]
-        start = 0
+        start, audio = 0, self.kind == "audio"
         for i, packet in enumerate(fresh):
-            if packet.keyframe or self.kind == "audio":
+            if packet.keyframe or (audio and self._settled != self.table.generation):
                 waiting = self._waiting_for(source, packet.seq)
-                if len(waiting):
+                if audio and not waiting:
+                    self._settled = self.table.generation
+                if waiting:
                     if i > start:
                         yield from self._fanout.forward(source, fresh[start:i], now_ms)
                     start = i

@@ -12,7 +12,10 @@ from __future__ import annotations
 from relay.core.rtcp_feedback import REFERENCE_MS, TICK_MS, TransportFeedback
 from relay.core.serial import SEQUENCE_BITS, Unwrapper
 
-FEEDBACK_INTERVAL_MS = 50.0
+QUICK_INTERVAL_MS = 50.0
+QUICK_PHASE_MS = 10_000.0
+"""While a sender looks for its rate, its probes are answered sooner."""
+FEEDBACK_INTERVAL_MS = 100.0
 MAX_UNREPORTED = 150
 """Arrivals that trigger a feedback before its time."""
 MAX_STATUSES = 400
@@ -41,6 +44,7 @@ class TransportFeedbackBuilder:
         self._last_sent_ms = float("-inf")
         self._feedback_count = 0
         self._media_ssrc = 0
+        self._started_ms: float | None = None
         self.received = 0
 
     def record(self, transport_seq: int, media_ssrc: int, now_ms: float) -> None:
@@ -53,7 +57,7 @@ class TransportFeedbackBuilder:
             return
         if not self._unreported:
             self._forget_old(now_ms)
-            self._due_ms = max(now_ms, self._last_sent_ms + FEEDBACK_INTERVAL_MS)
+            self._due_ms = max(now_ms, self._last_sent_ms + self._interval_ms(now_ms))
         self._arrivals[seq] = now_ms
         self._media_ssrc = media_ssrc
         self._unreported += 1
@@ -64,6 +68,12 @@ class TransportFeedbackBuilder:
             self._due_ms = min(self._due_ms, now_ms)
         if len(self._arrivals) > MAX_KEPT:
             self._forget_old(now_ms)
+
+    def _interval_ms(self, now_ms: float) -> float:
+        if self._started_ms is None:
+            self._started_ms = now_ms
+        quick = now_ms - self._started_ms < QUICK_PHASE_MS
+        return QUICK_INTERVAL_MS if quick else FEEDBACK_INTERVAL_MS
 
     def poll(self, now_ms: float) -> list[TransportFeedback]:
         """Feedback that is due."""

@@ -292,6 +292,9 @@ class MediaPort:
     def _on_timer(self) -> None:
         self._timer = None
         self._timer_ms = float("inf")
+        # After a pause the sign of life may be waiting in the socket: look before judging.
+        for sock in self._sockets.values():
+            self._receiver.on_readable(sock)
         self._deadlines.run(self.now_ms())
         if not self._closed:
             self._arm()

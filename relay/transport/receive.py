@@ -27,6 +27,7 @@ MESSAGE_BYTES = 2048
 GRO_MESSAGES = 32
 GRO_MESSAGE_BYTES = 1 << 16
 _NAME_BYTES = 32
+_TRUNCATED = int(socket.MSG_TRUNC)
 
 
 def address_key(host: str, port: int) -> AddressKey:
@@ -65,14 +66,24 @@ class ReceiveBlock:
         )
         self._block = MessageBlock(m)
         self._view = self._data.data.cast("B")
+        # A structured array's fields are looked up by name each time: once is enough.
+        self._sizes = m["bytes"]
+        self._flags = m["flags"]
+        self._name_lengths = m["namelen"]
+        self._control_lengths = m["controllen"]
+        self._keys4 = self._names.view(np.uint64)[:, 0]
+        self._used = count
         self._family = 0
 
     def receive(self, fd: int, family: int) -> int:
         """Messages received, or minus errno."""
-        self._messages["namelen"] = _NAME_BYTES
-        self._messages["controllen"] = kernel.RECEIVE_CONTROL_BYTES
+        # The kernel has shortened the lengths of the messages that it filled, no others.
+        self._name_lengths[: self._used] = _NAME_BYTES
+        self._control_lengths[: self._used] = kernel.RECEIVE_CONTROL_BYTES
         self._family = family
-        return self._block.receive(fd)
+        count = self._block.receive(fd)
+        self._used = max(count, 0)
+        return count
 
     def datagrams(self, count: int) -> Iterator[tuple[memoryview, AddressKey, int]]:
         """(bytes, sender, message number) of each datagram in the first `count` messages.
@@ -80,14 +91,14 @@ class ReceiveBlock:
         The view is of shared memory: copy what is to be kept. A datagram longer than the room
         for one is cut short and yielded empty.
         """
-        sizes = self._messages["bytes"][:count].tolist()
-        truncated = (self._messages["flags"][:count] & socket.MSG_TRUNC).tolist()
+        sizes = self._sizes[:count].tolist()
+        flags = self._flags[:count].tolist()
         segments = self._segments(count) if self._gro else None
         keys = self._keys(count)
         view = self._view
         for i in range(count):
             start = i * self._stride
-            size = 0 if truncated[i] else sizes[i]
+            size = 0 if flags[i] & _TRUNCATED else sizes[i]
             segment = segments[i] if segments is not None else 0
             if not 0 < segment < size:
                 yield view[start : start + size], keys[i], i
@@ -97,17 +108,17 @@ class ReceiveBlock:
 
     def octets(self, count: int) -> int:
         """Payload bytes of the first `count` messages."""
-        return int(self._messages["bytes"][:count].sum())
+        return sum(self._sizes[:count].tolist())
 
     def path(self, i: int) -> Path:
         """Where message `i` came from, and which of our addresses it was sent to."""
-        length = int(self._messages["controllen"][i])
+        length = int(self._control_lengths[i])
         control = self._control[i, :length].tobytes()
         return Path(kernel.unpack_address(self._names[i].tobytes()), kernel.local_address(control))
 
     def _keys(self, count: int) -> list[AddressKey]:
         if self._family == socket.AF_INET:
-            keys: list[AddressKey] = self._names[:count].view(np.uint64)[:, 0].tolist()
+            keys: list[AddressKey] = self._keys4[:count].tolist()
             return keys
         return [_key_of(self._names[i, :28].tobytes()) for i in range(count)]
 
@@ -115,7 +126,7 @@ class ReceiveBlock:
         """Segment size of each joined message, 0 for a single datagram; it is told first."""
         words = self._control[:count].view(np.int32)
         joined = (
-            (self._messages["controllen"][:count] >= 20)
+            (self._control_lengths[:count] >= 20)
             & (words[:, 2] == kernel.SOL_UDP)
             & (words[:, 3] == kernel.UDP_GRO)
         )

@@ -36,10 +36,13 @@ class Receiver:
         self._counters = counters
         self._loop = loop
         self._burst = _Burst()
+        self._blocks: dict[bool, ReceiveBlock] = {}
 
     def on_readable(self, sock: UdpSocket) -> None:
         """Drain the socket, hand on what came."""
-        block = shared_block(self._loop, gro=sock.gro)
+        block = self._blocks.get(sock.gro)
+        if block is None:
+            block = self._blocks[sock.gro] = shared_block(self._loop, gro=sock.gro)
         now_ms = self._loop.time() * 1000
         for _ in range(MAX_CALLS):
             count = block.receive(sock.fd, sock.family)

@@ -23,6 +23,8 @@ MAX_TRAILER_BYTES = 16 + 4
 """What SRTCP adds at most: tag and index. SRTP adds the tag alone."""
 MAX_PACKET_BYTES = 2048
 REPLAY_WINDOW = 2048
+SEND_WINDOW = 128
+"""The least that libsrtp takes: it shifts the window at every packet, and a sender needs none."""
 _OK = lib.srtp_err_status_ok
 _REPLAY = (9, 10)
 """srtp_err_status_replay_fail, srtp_err_status_replay_old."""
@@ -82,11 +84,11 @@ class SrtpError(Exception):
 class _Session:
     """A raw srtp_t, freed by `close`."""
 
-    def __init__(self, profile: SrtpProfile, key: bytes, ssrc_type: int) -> None:
+    def __init__(self, profile: SrtpProfile, key: bytes, ssrc_type: int, window: int) -> None:
         policy = pylibsrtp.Policy(
             key=key, ssrc_type=ssrc_type, srtp_profile=_LIBSRTP_PROFILES[profile.name]
         )
-        policy.window_size = REPLAY_WINDOW
+        policy.window_size = window
         policy.allow_repeat_tx = True
         made = ffi.new("srtp_t *")
         status = lib.srtp_create(made, policy._policy)
@@ -105,8 +107,8 @@ class PeerSrtp:
 
     def __init__(self, profile: SrtpProfile, keys: SrtpKeys) -> None:
         self.profile = profile
-        self._out = _Session(profile, keys.outbound, lib.ssrc_any_outbound)
-        self._in = _Session(profile, keys.inbound, lib.ssrc_any_inbound)
+        self._out = _Session(profile, keys.outbound, lib.ssrc_any_outbound, SEND_WINDOW)
+        self._in = _Session(profile, keys.inbound, lib.ssrc_any_inbound, REPLAY_WINDOW)
         self.outbound: Any = self._out.raw
         self.inbound: Any = self._in.raw
 
