@@ -16,6 +16,10 @@ _PROTOCOLS = frozenset(
 )
 
 
+# What the transport trusts in a certificate; RFC 8122 section 5 asks for sha-256 of everybody.
+_TRUSTED_DIGESTS = frozenset({"sha-256", "sha-384", "sha-512"})
+
+
 class OfferRefused(ValueError):
     """A well-formed offer that cannot be served (422); the text says why."""
 
@@ -86,7 +90,10 @@ def section_lines(
 
 def check_shape(offer: Offer) -> None:
     """Raises OfferRefused unless there is at most one audio and one video section (RFC 9725
-    section 4.2: one MediaStream), each over DTLS-SRTP with multiplexed RTCP."""
+    section 4.2: one MediaStream), each over DTLS-SRTP with multiplexed RTCP, and a fingerprint
+    that can be trusted."""
+    if not any(algorithm in _TRUSTED_DIGESTS for algorithm, _ in offer.fingerprints):
+        raise OfferRefused("a=fingerprint must be of sha-256, sha-384 or sha-512")
     for section in offer.media:
         if section.protocol not in _PROTOCOLS:
             raise OfferRefused(f"{section.protocol[:30]} cannot be served, only DTLS-SRTP")

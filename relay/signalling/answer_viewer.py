@@ -37,6 +37,8 @@ _FORWARDED = {"audio": ("OPUS",), "video": ("H264", "VP8", "VP9", "AV1")}
 _EXTENSIONS = frozenset(
     {EXT_MID, EXT_ABS_SEND_TIME, EXT_AUDIO_LEVEL, EXT_VIDEO_ORIENTATION, EXT_TRANSPORT_CC}
 )
+# We write one-byte extension headers (RFC 8285 section 4.2): higher ids would never be sent.
+_MAX_EXTENSION_ID = 14
 _REPAIR_FEEDBACK = frozenset({"nack", "nack pli", "ccm fir"})
 
 
@@ -88,7 +90,7 @@ def _negotiate(
         raise OfferRefused(f"the {section.kind} on the air is {needed}, which was not offered")
     if first is not None:
         usable = (first, *(c for c in usable if c is not first))
-    extensions = {uri: n for uri, n in section.extensions.items() if uri in _EXTENSIONS}
+    extensions = _writable(section)
     if congestion != "transport-cc":
         extensions.pop(EXT_TRANSPORT_CC, None)
     ssrc = _fresh(allocate_ssrc, taken)
@@ -108,12 +110,21 @@ def _negotiate(
 def _congestion_feedback(offer: Offer) -> str | None:
     """REMB: one small packet a second; transport-cc only with a viewer that has nothing else."""
     offered = {kind for m in offer.media for c in m.codecs for kind in c.rtcp_feedback}
-    extensions = {uri for m in offer.media for uri in m.extensions}
+    extensions = {uri for m in offer.media for uri in _writable(m)}
     if "goog-remb" in offered and EXT_ABS_SEND_TIME in extensions:
         return "goog-remb"
     if "transport-cc" in offered and EXT_TRANSPORT_CC in extensions:
         return "transport-cc"
     return "goog-remb" if "goog-remb" in offered else None
+
+
+def _writable(section: MediaSection) -> dict[str, int]:
+    """Header extensions that we can send, URI to id."""
+    return {
+        uri: number
+        for uri, number in section.extensions.items()
+        if uri in _EXTENSIONS and number <= _MAX_EXTENSION_ID
+    }
 
 
 def _fresh(allocate_ssrc: Callable[[], int], taken: set[int]) -> int:

@@ -20,6 +20,7 @@ from relay.signalling.auth import Forbidden, InvalidToken, TokenVerifier, bearer
 from relay.signalling.body import read_text, require_type
 from relay.signalling.cors import add_cors, options_headers
 from relay.signalling.events import EVENT_TYPES, EventHub
+from relay.signalling.ice_servers import TurnServers
 from relay.signalling.if_match import if_match
 from relay.signalling.node_protocol import (
     Accepted,
@@ -39,6 +40,13 @@ SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 SSE_REL = "urn:ietf:params:whep:ext:core:server-sent-events"
 
+MIN_TOKEN_RATE = 2.0
+MIN_TOKEN_BURST = 20.0
+"""What a token may always do, however small its share: a commune's viewers all join at once."""
+
+# RFC 6750 section 2.3 names the second; redirects of ours carry the first.
+_QUERY_TOKENS = ("ticket", "access_token")
+
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -46,14 +54,18 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 @dataclass(frozen=True)
 class SignallingConfig:
     """ice_servers: ready Link values (RFC 9725 section 4.6). public_url: origin for Location when
-    it cannot be told from the request. rate, burst: requests of one address."""
+    it cannot be told from the request. rate, burst: requests of one address. token_share: part of
+    them that one token may use, so that one runaway page behind a province's NAT leaves room for
+    the rest. turn: servers whose credentials are made for each session."""
 
     ice_servers: tuple[str, ...] = ()
+    turn: TurnServers | None = None
     public_url: str = ""
     max_body_bytes: int = 64 * 1024
     body_timeout_s: float = 5.0
     rate: float = 50.0
     burst: float = 300.0
+    token_share: float = 0.25
     accept_query_token: bool = True
     event_types: tuple[str, ...] = field(default=EVENT_TYPES)
 
@@ -93,10 +105,7 @@ def guarded(handler: Handler, limiter: RateLimiter) -> Handler:
     async def run(request: web.Request) -> web.StreamResponse:
         try:
             if request.method in ("POST", "PATCH", "DELETE"):
-                wait_s = limiter.take(request.remote or "", time.monotonic())
-                if wait_s:
-                    seconds = {"Retry-After": str(max(1, math.ceil(wait_s)))}
-                    raise HttpProblem(429, "Too many requests from this address.", seconds)
+                _take(limiter, request.remote or "", "address")
             response = await handler(request)
         except HttpProblem as problem:
             response = problem_response(problem)
@@ -132,6 +141,10 @@ class SessionResource:
         self._config = config
         self._scope: Scope = "publish" if protocol == "whip" else "view"
         self._kind = "publisher" if protocol == "whip" else "viewer"
+        self._by_token = RateLimiter(
+            max(config.rate * config.token_share, MIN_TOKEN_RATE),
+            max(config.burst * config.token_share, MIN_TOKEN_BURST),
+        )
 
     async def endpoint(self, request: web.Request) -> web.StreamResponse:
         """/whip/<stream>, /whep/<stream>."""
@@ -193,6 +206,7 @@ class SessionResource:
     async def _create(self, request: web.Request) -> web.Response:
         stream = request.match_info["stream"]
         grant = self._authorize(request, stream)
+        _take(self._by_token, grant.token_id, "token")
         require_type(request, SDP)
         text = await read_text(request, self._config.max_body_bytes, self._config.body_timeout_s)
         try:
@@ -200,15 +214,18 @@ class SessionResource:
         except SdpError as error:
             raise HttpProblem(400, f"The offer cannot be read: {error}.") from error
         verb = self._node.publish if self.protocol == "whip" else self._node.view
-        return self._created(stream, await verb(stream, offer, grant))
+        return self._created(stream, await verb(stream, offer, grant), grant)
 
-    def _created(self, stream: str, accepted: Accepted) -> web.Response:
+    def _created(self, stream: str, accepted: Accepted, grant: Grant) -> web.Response:
         path = f"/{self.protocol}/{quote(stream, safe='')}/{accepted.session_id}"
         location = self._config.public_url.rstrip("/") + path
         response = web.Response(status=201, text=accepted.answer_sdp, content_type=SDP)
         response.headers["Location"] = location
         response.headers["ETag"] = f'"{accepted.etag}"'
         self._add_ice_servers(response)
+        if self._config.turn is not None:
+            for link in self._config.turn.links(grant.subject, time.time()):
+                response.headers.add("Link", link)
         if self.protocol == "whep":
             types = ",".join(self._config.event_types)
             response.headers.add("Link", f'<{location}/sse>; rel="{SSE_REL}"; events="{types}"')
@@ -252,7 +269,8 @@ class SessionResource:
     def _token(self, request: web.Request) -> str:
         token = bearer_token(request.headers.get("Authorization"))
         if not token and self._config.accept_query_token and self.protocol == "whep":
-            token = request.query.get("ticket", "")
+            query = request.query
+            token = next((query[name] for name in _QUERY_TOKENS if query.get(name)), "")
         return token
 
     def _empty(self) -> web.Response:
@@ -264,6 +282,14 @@ class SessionResource:
     def _add_ice_servers(self, response: web.Response) -> None:
         for link in self._config.ice_servers:
             response.headers.add("Link", link)
+
+
+def _take(limiter: RateLimiter, client: str, what: str) -> None:
+    """Raises the 429 of a bucket that is empty."""
+    wait_s = limiter.take(client, time.monotonic())
+    if wait_s:
+        seconds = {"Retry-After": str(max(1, math.ceil(wait_s)))}
+        raise HttpProblem(429, f"Too many requests from this {what}.", seconds)
 
 
 def _check_precondition(request: web.Request, session: SignallingSession) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from relay.core.negotiation import CodecParameters, Kind
@@ -32,11 +33,14 @@ Direction = Literal["sendrecv", "sendonly", "recvonly", "inactive"]
 Setup = Literal["actpass", "active", "passive"]
 
 MAX_CANDIDATES = 64
+MAX_SSRCS = 64
+MAX_FINGERPRINTS = 8
 MAX_RIDS = 4
 _RID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _ICE_CHARS = re.compile(r"[A-Za-z0-9+/=\-_]+")
 _DIRECTIONS: tuple[Direction, ...] = ("sendrecv", "sendonly", "recvonly", "inactive")
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){15,63}")
+_DIGEST_BYTES = {"sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class MediaSection:
 
     codecs: in the offer's order, repair codecs folded into `rtx_payload_type`. extensions: URI to
     id. ssrcs: media SSRCs (not those of repair streams). rids: layers that the sender offers.
+    rtcp_mux: a bundle-only section need not say it, its bundle's transport does (RFC 8859).
     """
 
     index: int
@@ -228,7 +233,7 @@ def _media_section(index: int, section: SdpSection, session: SdpSection) -> Medi
         rtx_ssrcs=repairs,
         rids=_send_rids(section),
         msid=_msid(section),
-        rtcp_mux=section.has("rtcp-mux"),
+        rtcp_mux=section.has("rtcp-mux") or section.has("bundle-only"),
     )
 
 
@@ -241,22 +246,25 @@ def _direction(section: SdpSection, session: SdpSection) -> Direction:
 
 
 def _extensions(section: SdpSection) -> dict[str, int]:
-    found: dict[str, int] = {}
+    by_id: dict[int, str] = {}
     for value in section.all("extmap"):
         words = value.split()
         identifier = number(words[0].split("/")[0], 256) if words else None
-        if identifier and len(words) >= 2 and identifier not in found.values():
-            found.setdefault(words[1], identifier)
+        if identifier and len(words) >= 2:
+            by_id.setdefault(identifier, words[1])
+    found: dict[str, int] = {}
+    for identifier, uri in by_id.items():
+        found.setdefault(uri, identifier)
     return found
 
 
 def _ssrcs(section: SdpSection) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """(media SSRCs, (media, repair) pairs) from a=ssrc and a=ssrc-group:FID (RFC 5576)."""
-    listed: list[int] = []
+    listed: dict[int, None] = {}
     for value in section.all("ssrc"):
-        ssrc = number(value.split()[0] if value.split() else "", 2**32)
-        if ssrc is not None and ssrc not in listed:
-            listed.append(ssrc)
+        ssrc = number(value.partition(" ")[0], 2**32)
+        if ssrc is not None:
+            listed[ssrc] = None
     pairs: list[tuple[int, int]] = []
     for value in section.all("ssrc-group"):
         words = value.split()
@@ -264,19 +272,20 @@ def _ssrcs(section: SdpSection) -> tuple[tuple[int, ...], tuple[tuple[int, int],
         if words and words[0].upper() == "FID" and len(numbers) == 2 and None not in numbers:
             pairs.append((numbers[0] or 0, numbers[1] or 0))
     repairs = {repair for _, repair in pairs}
-    return tuple(s for s in listed if s not in repairs), tuple(pairs)
+    media = [ssrc for ssrc in listed if ssrc not in repairs]
+    return tuple(media[:MAX_SSRCS]), tuple(pairs[:MAX_SSRCS])
 
 
 def _send_rids(section: SdpSection) -> tuple[str, ...]:
     """Layers named by a=simulcast:send, in its order; without it, all rids to send."""
     words = [value.split() for value in section.all("rid")]
-    sending = [w[0] for w in words if w[1:2] == ["send"] and _RID.fullmatch(w[0])]
+    sending = dict.fromkeys(w[0] for w in words if w[1:2] == ["send"] and _RID.fullmatch(w[0]))
     ways = (section.first("simulcast") or "").split()
     for way, layers in zip(ways[::2], ways[1::2], strict=False):
         if way == "send":
             order = [alternative.split(",")[0].lstrip("~") for alternative in layers.split(";")]
             return tuple(rid for rid in dict.fromkeys(order) if rid in sending)[:MAX_RIDS]
-    return tuple(dict.fromkeys(sending))[:MAX_RIDS] if len(sending) > 1 else ()
+    return tuple(sending)[:MAX_RIDS] if len(sending) > 1 else ()
 
 
 def _msid(section: SdpSection) -> str | None:
@@ -322,28 +331,29 @@ def _check_ice(ufrag: str, pwd: str) -> None:
 
 
 def _fingerprints(session: SdpSection, sections: list[SdpSection]) -> tuple[tuple[str, str], ...]:
-    found: list[tuple[str, str]] = []
+    found: dict[tuple[str, str], None] = {}
     for part in (session, *sections):
         for value in part.all("fingerprint"):
             words = value.split()
             if len(words) != 2 or not _FINGERPRINT.fullmatch(words[1]):
                 raise SdpError("a DTLS fingerprint is malformed")
-            entry = (words[0].lower(), words[1].upper())
-            if entry not in found:
-                found.append(entry)
-    return tuple(found[:8])
+            algorithm, digest = words[0].lower(), words[1].upper()
+            if len(digest) != 3 * _DIGEST_BYTES.get(algorithm, (len(digest) + 1) // 3) - 1:
+                raise SdpError(f"a fingerprint has the wrong length for {algorithm[:10]}")
+            found[algorithm, digest] = None
+    return tuple(found)[:MAX_FINGERPRINTS]
 
 
 def _candidates(parts: Sequence[SdpSection]) -> tuple[Candidate, ...]:
     """Candidates that can be read; an unusable one says nothing against the rest."""
-    found: list[Candidate] = []
-    for part in parts:
-        for value in part.all("candidate"):
-            try:
-                found.append(Candidate.parse(value))
-            except ValueError:
-                continue
-    return tuple(dict.fromkeys(found))[:MAX_CANDIDATES]
+    lines = dict.fromkeys(value for part in parts for value in part.all("candidate"))
+    found: dict[Candidate, None] = {}
+    for line in islice(lines, 4 * MAX_CANDIDATES):
+        try:
+            found[Candidate.parse(line)] = None
+        except ValueError:
+            continue
+    return tuple(found)[:MAX_CANDIDATES]
 
 
 def _setup(value: str | None) -> Setup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -235,6 +236,23 @@ async def test_p16_a_flood_is_429_and_sessions_stay(make_hub: MakeHub) -> None:
     assert (await hub.call("GET", f"/whep/{STREAM}")).status == 200
 
 
+async def test_p16_one_token_leaves_room_for_the_others_of_its_address(make_hub: MakeHub) -> None:
+    hub = await make_hub(SignallingConfig(rate=0.1, burst=80, token_share=0.25))
+    greedy = [(await hub.post("whep", VIEW, "greedy")).status for _ in range(24)]
+    assert greedy == [201] * 20 + [429] * 4
+    refused = await hub.post("whep", VIEW, "greedy")
+    assert "token" in str(problem(refused, 429)["detail"])
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert (await hub.post("whep", VIEW, "an-phu")).status == 201
+
+
+async def test_p16_a_province_behind_one_address_joins_at_once(make_hub: MakeHub) -> None:
+    hub = await make_hub(SignallingConfig())
+    communes = [hub.post("whep", VIEW, f"commune-{n}") for n in range(63)]
+    assert {r.status for r in await asyncio.gather(*communes)} == {201}
+    assert len(hub.node.sessions) == 63
+
+
 async def test_p17_a_full_node_is_503_with_retry_after(hub: Hub) -> None:
     hub.node.refuse = Refused(503, "This server is full.", 7)
     response = await hub.post("whep", VIEW)
@@ -263,13 +281,16 @@ async def test_p18_the_session_url_can_be_absolute(make_hub: MakeHub) -> None:
     assert response.headers["Location"].startswith(f"https://relay-2.example/whep/{STREAM}/")
 
 
-async def test_p18_a_ticket_in_the_url_opens_a_view_but_never_a_broadcast(hub: Hub) -> None:
+@pytest.mark.parametrize("name", ["ticket", "access_token"])
+async def test_p18_a_ticket_in_the_url_opens_a_view_but_never_a_broadcast(
+    hub: Hub, name: str
+) -> None:
     headers = {"Content-Type": "application/sdp", "Origin": "null"}
     view, publish = token("view"), token("publish")
-    viewed = await hub.call("POST", f"/whep/{STREAM}?ticket={view}", headers=headers, body=VIEW)
+    viewed = await hub.call("POST", f"/whep/{STREAM}?{name}={view}", headers=headers, body=VIEW)
     assert viewed.status == 201
     assert view not in viewed.headers["Location"]
-    sent = await hub.call("POST", f"/whip/{STREAM}?ticket={publish}", headers=headers, body=PUBLISH)
+    sent = await hub.call("POST", f"/whip/{STREAM}?{name}={publish}", headers=headers, body=PUBLISH)
     problem(sent, 401)
 
 
