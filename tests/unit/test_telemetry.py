@@ -148,8 +148,11 @@ def test_only_what_changed_is_new_on_the_board(watched: Watched) -> None:
 
 async def test_run_keeps_attendance_and_ends_it(watched: Watched) -> None:
     watched.node.show_viewers(viewer("v1", "an-phu"))
+    path = watched.telemetry.attendance.path
     task = asyncio.create_task(watched.telemetry.run())
-    await watched.telemetry.board.wait_beyond(0, 5)
+    async with asyncio.timeout(5):
+        while "alive" not in {line["event"] for line in read_lines(path)}:
+            await asyncio.sleep(0.01)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert watched.telemetry.board.closed

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from relay.core.rtcp import TransportFeedback, encode, parse_compound
 from relay.core.twcc import (
-    FEEDBACK_INTERVAL_MS,
+    QUICK_INTERVAL_MS,
     KEEP_MS,
     MAX_KEPT,
     MAX_STATUSES,
@@ -45,9 +45,9 @@ def test_feedback_keeps_its_interval() -> None:
     builder.record(1, 9, 100.0)
     assert builder.poll(100.0)
     builder.record(2, 9, 103.0)
-    assert builder.next_deadline_ms() == 100.0 + FEEDBACK_INTERVAL_MS
-    assert builder.poll(100.0 + FEEDBACK_INTERVAL_MS - 0.1) == []
-    (feedback,) = builder.poll(100.0 + FEEDBACK_INTERVAL_MS)
+    assert builder.next_deadline_ms() == 100.0 + QUICK_INTERVAL_MS
+    assert builder.poll(100.0 + QUICK_INTERVAL_MS - 0.1) == []
+    (feedback,) = builder.poll(100.0 + QUICK_INTERVAL_MS)
     assert feedback.base_seq == 2
     assert feedback.feedback_count == 1
     builder.record(3, 9, 5000.0)
@@ -141,7 +141,7 @@ def test_every_arrival_is_reported_where_and_when_it_came(
             builder.record(seq, 9, now)
             arrived.setdefault(seq, now)
         drain()
-    now += FEEDBACK_INTERVAL_MS
+    now += QUICK_INTERVAL_MS
     drain()
     for seq, at in arrived.items():
         got = reported[seq]
