@@ -49,6 +49,11 @@ class KeyframeRequester:
         """A key frame was asked for and has not come yet."""
         return self._last_sent_ms > self._last_keyframe_ms
 
+    @property
+    def untried(self) -> bool:
+        """The source has never been asked."""
+        return self._last_sent_ms == float("-inf")
+
     def want(self, now_ms: float) -> None:
         """A viewer needs a key frame."""
         self.counters.asked += 1

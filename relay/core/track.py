@@ -23,6 +23,8 @@ from relay.core.retransmit import Retransmitter
 from relay.core.source import Source
 
 VIEWER_PLI_INTERVAL_MS = 500.0
+FIRST_GROUP_MS = 2400.0
+MAX_GROUP_MS = 6000.0
 PATIENCE_MS = 200.0
 """A new source usually begins with a key frame; after this it is asked for one."""
 
@@ -186,12 +188,23 @@ class Track:
         if source is None or not source.can_request_keyframe or not source.alive(now_ms):
             self._waiting_since_ms = None
             return
+        self._keep_group_short(source, now_ms)
         waiting = self._waiting_for(source, source.history.head_seq + 1)
         if all(self.table.state[index] == LaneState.BURST for index in waiting):
             self._waiting_since_ms = None
         elif self._waiting_since_ms is None:
             self._waiting_since_ms = now_ms
         elif now_ms - self._waiting_since_ms >= PATIENCE_MS and not source.keyframes.pending:
+            source.keyframes.want(now_ms)
+
+    def _keep_group_short(self, source: Source, now_ms: float) -> None:
+        """Encoders that make key frames only when asked (browsers) are asked now and then: the
+        kept group stays short, so that joiners and lost viewers need not wait for one."""
+        keyframe = source.history.keyframe
+        first = source.history.keyframe_seq is None
+        age_ms = float("inf") if keyframe is None else now_ms - keyframe.arrival_ms
+        limit_ms = FIRST_GROUP_MS if source.keyframes.untried else MAX_GROUP_MS
+        if not first and age_ms > limit_ms and not source.keyframes.pending:
             source.keyframes.want(now_ms)
 
     def _enter(self, lane: Lane, source: Source, now_ms: float) -> None:

@@ -340,3 +340,30 @@ def test_viewers_that_wait_too_long_for_a_new_source_make_it_send_a_key_frame() 
     assert 200 <= asked_after[0] <= 300
     assert frame_numbers(theatre.received[1])[5] == 1000
     assert_continuous(theatre.received[1])
+
+
+def test_an_encoder_that_makes_key_frames_only_when_asked_is_asked_now_and_then() -> None:
+    theatre = Theatre()
+    publisher = VirtualPublisher(theatre.router, gop=10_000)
+    theatre.router.set_source("video", publisher.source)
+    theatre.join(1)
+    asked_ms: list[float] = []
+    for _ in range(30 * 16):
+        theatre.play(publisher, 1)
+        theatre.router.ask_for_waiting(theatre.now_ms)
+        if theatre.router.take_keyframe_requests(theatre.now_ms):
+            asked_ms.append(theatre.now_ms)
+            publisher.frame = 10_000 * len(asked_ms)
+    gaps = [b - a for a, b in itertools.pairwise(asked_ms)]
+    assert len(asked_ms) == 3
+    assert all(5900 < gap < 6300 for gap in gaps)
+
+
+def test_an_encoder_with_short_groups_is_not_asked() -> None:
+    theatre = Theatre()
+    publisher = VirtualPublisher(theatre.router, gop=60)
+    theatre.router.set_source("video", publisher.source)
+    for _ in range(30 * 8):
+        theatre.play(publisher, 1)
+        theatre.router.ask_for_waiting(theatre.now_ms)
+        assert theatre.router.take_keyframe_requests(theatre.now_ms) == []
