@@ -30,6 +30,13 @@ from relay.signalling.events import EventHub
 from relay.signalling.http import SignallingConfig, signalling_routes
 
 SHUTDOWN_S = 2.0
+KEEPALIVE_S = 15.0
+"""Also how long a client may take over its request headers."""
+LINGERING_S = 2.0
+"""How long the rest of a refused body is listened to."""
+TOKEN_SHARE = 0.05
+"""Of what one address may do, for one token: a flood from one link is stopped, while hundreds of
+viewers behind one address join at once."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +67,13 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
         # Left in reverse: telemetry notes who was here and ends event streams, then the node tells
         # viewers, then the server stops.
         app = web.Application(middlewares=[forwarded(config.http.trusted_proxies), problems])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_S)
+        runner = web.AppRunner(
+            app,
+            access_log=None,
+            shutdown_timeout=SHUTDOWN_S,
+            keepalive_timeout=KEEPALIVE_S,
+            lingering_time=LINGERING_S,
+        )
         stack.push_async_callback(runner.cleanup)
         node = await MediaNode.open(_media_config(config), events)
         stack.push_async_callback(node.close)
@@ -115,4 +128,5 @@ def _signalling_config(config: HubConfig) -> SignallingConfig:
         public_url=config.http.public_url.rstrip("/"),
         rate=config.http.requests_per_second,
         burst=config.http.request_burst,
+        token_share=TOKEN_SHARE,
     )

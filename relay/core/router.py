@@ -41,7 +41,7 @@ from relay.core.source import Source
 from relay.core.track import Track
 from relay.core.viewer import Viewer
 
-REPORT_INTERVAL_MS = 1000.0
+REPORT_INTERVAL_MS = 2000.0
 FIRST_REPORT_MS = 150.0
 
 

@@ -16,12 +16,12 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-EVENT_TYPES = ("active", "inactive", "layers", "reconnect", "viewercount")
+EVENT_TYPES = ("active", "inactive", "reconnect", "viewercount")
 MAX_BUFFERED = 64
 MAX_SUBSCRIPTIONS_PER_SESSION = 4
 VIEWER_COUNT_INTERVAL_S = 1.0
 # What a subscription is primed with; the others are moments, not states.
-_STATES = ("active", "layers", "viewercount")
+_STATES = ("active", "viewercount")
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,6 @@ class EventHub:
         state = self._state[stream]
         if name == "inactive":
             state.pop("active", None)
-            state.pop("layers", None)
         elif name in _STATES:
             state[name] = data
         for subscription in list(self._by_id.values()):

@@ -64,7 +64,7 @@ async def test_x1_a_viewer_is_told_where_events_are(hub: Hub) -> None:
     assert link == (
         f"<{response.headers['Location']}/sse>; "
         'rel="urn:ietf:params:whep:ext:core:server-sent-events"; '
-        'events="active,inactive,layers,reconnect,viewercount"'
+        'events="active,inactive,reconnect,viewercount"'
     )
 
 
@@ -132,9 +132,9 @@ async def test_x2_h3_events_of_somebody_elses_session_are_refused(hub: Hub) -> N
 
 
 async def test_x3_an_event_is_a_name_and_one_line_of_json(hub: Hub) -> None:
-    _, location = await opened(hub, "viewercount", "layers")
+    _, location = await opened(hub, "viewercount", "active")
     hub.node.events.stream_event(STREAM, "viewercount", {"viewercount": 3})
-    hub.node.events.stream_event(STREAM, "layers", {"note": "a\nb"})
+    hub.node.events.stream_event(STREAM, "active", {"note": "a\nb"})
     async with reading(hub, location) as reader:
         count = await reader.block()
         assert count["event"] == "viewercount"

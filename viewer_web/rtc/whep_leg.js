@@ -9,7 +9,7 @@ import { statsList, viewerDigest } from "../core/stats_digest.js";
 import { followSessionEvents } from "./event_stream.js";
 import { HttpSession } from "./http_session.js";
 
-export const EVENT_NAMES = ["active", "inactive", "reconnect", "viewercount", "layers"];
+export const EVENT_NAMES = ["active", "inactive", "reconnect", "viewercount"];
 
 export class WhepLeg {
   #env;
