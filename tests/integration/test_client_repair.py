@@ -46,7 +46,7 @@ async def test_five_percent_loss_is_repaired() -> None:
         task = asyncio.create_task(watcher.run())
         try:
             async with asyncio.timeout(20):
-                while watcher.dropped < 60:  # noqa: ASYNC110 - counts what passes by
+                while watcher.dropped < 60:
                     await asyncio.sleep(0.05)
             figures = watcher.measure(server.node.port.now_ms())
             # Lost for now are at most those of the last moments.

@@ -60,7 +60,7 @@ async def on_air(hub: LiteHub, http: aiohttp.ClientSession) -> AsyncIterator[Liv
 async def until(condition: object, timeout_s: float = 8.0) -> None:
     assert callable(condition)
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 - conditions span several objects
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -5,11 +5,11 @@ from hypothesis import strategies as st
 
 from relay.core.rtcp import TransportFeedback, encode, parse_compound
 from relay.core.twcc import (
-    QUICK_INTERVAL_MS,
     KEEP_MS,
     MAX_KEPT,
     MAX_STATUSES,
     MAX_UNREPORTED,
+    QUICK_INTERVAL_MS,
     TransportFeedbackBuilder,
 )
 
