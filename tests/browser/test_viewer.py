@@ -63,7 +63,7 @@ async def test_publisher_killed_and_back_without_a_new_negotiation(
         posts = hub.count("POST", "/whep/")
         session = await page.evaluate("window.wardcast.sessionId")
     await state_is(page, "waiting")
-    assert await page.locator("#overlay").is_visible()
+    await page.locator("#overlay").wait_for(state="visible", timeout=3000)
     async with live_source(hub, "another"):
         await state_is(page, "playing", 20)
         await frames_advance(page)
