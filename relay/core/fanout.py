@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -198,7 +199,7 @@ class FanOut:
             arena=self._arena,
             row_count=n * k,
             train_peer=np.repeat(peers, trains) if trains > 1 else peers,
-            train_rows=np.tile(np.array(plan.counts, np.int32), n),
+            train_rows=_train_rows(plan.counts, n),
         )
 
     def _account(
@@ -219,6 +220,14 @@ class FanOut:
         table.last_ms[moved] = now_ms
         table.packets[lanes] += len(packets)
         table.octets[lanes] += sum(len(p.payload) for p in packets)
+
+
+@lru_cache(maxsize=256)
+def _train_rows(counts: tuple[int, ...], lanes: int) -> npt.NDArray[np.int32]:
+    """Rows of each train when every lane gets trains of these lengths; read-only, kept."""
+    rows = np.tile(np.array(counts, np.int32), lanes)
+    rows.flags.writeable = False
+    return rows
 
 
 def build_packet(

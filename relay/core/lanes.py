@@ -77,9 +77,6 @@ class Lane:
     rtx_ssrc: int | None
     layout: HeaderLayout
     codecs: tuple[CodecParameters, ...]
-    can_nack: bool
-    first_seq: int
-    first_timestamp: int
     splices: deque[Splice] = field(default_factory=lambda: deque(maxlen=MAX_SPLICES))
     rtx_seq: int = 0
 
@@ -150,10 +147,7 @@ class LaneTable:
         if not self._free:
             self._grow()
         index = self._free.pop()
-        can_nack = any("nack" in c.rtcp_feedback for c in codecs)
-        lane = Lane(
-            index, peer_index, ssrc, rtx_ssrc, layout, codecs, can_nack, first_seq, first_timestamp
-        )
+        lane = Lane(index, peer_index, ssrc, rtx_ssrc, layout, codecs)
         self.lanes[index] = lane
         for name in self._VECTORS:
             getattr(self, name)[index] = 0

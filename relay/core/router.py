@@ -153,7 +153,6 @@ class StreamRouter:
                 viewer.report.plis += 1
                 self._on_keyframe_request(viewer, packet.media_ssrc, now_ms)
             case FullIntraRequest():
-                viewer.report.firs += 1
                 for ssrc, _ in packet.entries:
                     self._on_keyframe_request(viewer, ssrc, now_ms)
             case Remb():

@@ -38,7 +38,6 @@ class Track:
         self.kind: Kind = kind
         self.table = LaneTable()
         self.source: Source | None = None
-        self.switches = 0
         self.keyframe_counters = KeyframeCounters()
         self._layouts: list[HeaderLayout] = []
         self._fanout = FanOut(arena, self.table, self._layouts, transport)
@@ -119,7 +118,6 @@ class Track:
             -1 if source is None else source.number
         )
         self.table.generation += 1
-        self.switches += 1
 
     def on_packets(
         self, source: Source, packets: Sequence[MediaPacket], now_ms: float

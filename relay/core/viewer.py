@@ -33,7 +33,6 @@ class ViewerReport:
     remb_bps: float | None = None
     nacks: int = 0
     plis: int = 0
-    firs: int = 0
 
 
 class Viewer:

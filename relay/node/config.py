@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -23,4 +23,3 @@ class MediaNodeConfig:
     consent_timeout_ms: float = 10_000.0
     video_budget_bps: int = 4_000_000
     retry_after_s: int = 2
-    communes: frozenset[str] = field(default_factory=frozenset)

@@ -47,7 +47,7 @@ class MediaNode:
         self._timer_ms = float("inf")
         self._slow_due_ms = port.now_ms() + SLOW_TICK_MS
         self._closing = False
-        self.wake()
+        self.wake(self._next_deadline_ms())
 
     @classmethod
     async def open(cls, config: MediaNodeConfig, events: EventHub) -> MediaNode:
@@ -199,18 +199,16 @@ class MediaNode:
                 "subject": session.subject,
             },
         )
-        self.wake()
+        self.wake(self._next_deadline_ms())
         return Accepted(session.id, session.etag, answer)
 
     # -- time
 
-    def wake(self) -> None:
-        """Something happened that may be due before the timer fires."""
+    def wake(self, deadline_ms: float) -> None:
+        """Something is due at `deadline_ms`, perhaps before the timer fires."""
         if self._closing:
             return
-        deadline_ms = self._slow_due_ms
-        for stream in self.streams.values():
-            deadline_ms = min(deadline_ms, stream.next_deadline_ms())
+        deadline_ms = min(deadline_ms, self._slow_due_ms)
         if self._timer is not None:
             if deadline_ms >= self._timer_ms - MIN_TICK_MS:
                 return
@@ -218,6 +216,9 @@ class MediaNode:
         self._timer_ms = deadline_ms
         delay_ms = max(MIN_TICK_MS, deadline_ms - self.port.now_ms())
         self._timer = self._loop.call_later(delay_ms / 1000, self._tick)
+
+    def _next_deadline_ms(self) -> float:
+        return min(self._slow_due_ms, *(s.next_deadline_ms() for s in self.streams.values()))
 
     def _tick(self) -> None:
         self._timer = None
@@ -229,7 +230,7 @@ class MediaNode:
             self._slow_due_ms = now_ms + SLOW_TICK_MS
             for stream in self.streams.values():
                 stream.poll_slowly(now_ms)
-        self.wake()
+        self.wake(self._next_deadline_ms())
 
     async def close(self) -> None:
         """End every session (viewers see DTLS close_notify at once) and free the port."""

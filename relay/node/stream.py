@@ -42,7 +42,7 @@ class Stream:
         port: MediaPort,
         arena: PacketArena,
         events: EventHub,
-        wake: Callable[[], None],
+        wake: Callable[[float], None],
     ) -> None:
         self.name = name
         self._wake = wake
@@ -93,7 +93,7 @@ class Stream:
                 self._retire_now()
         if publisher is self.publisher:
             self._tell(self.on_air.media(now_ms))
-        self._wake()
+        self._wake(publisher.ingest.next_deadline_ms())
 
     def _promote(self, publisher: Publisher, now_ms: float) -> None:
         if publisher in self.pending:
@@ -185,13 +185,13 @@ class Stream:
         self.ask_for_keyframes(now_ms)
         self.join_ms.observe(now_ms - viewer.created_ms)
         self._tell_viewer_count()
-        self._wake()
+        self._wake(self.next_deadline_ms())
 
     def _on_viewer_rtcp(self, viewer: ViewerSession, data: bytes, now_ms: float) -> None:
         if viewer.lanes is not None:
             self._send(self.router.on_viewer_rtcp(viewer.lanes, data, now_ms))
             self.ask_for_keyframes(now_ms)
-            self._wake()
+            self._wake(self.next_deadline_ms())
 
     def _on_viewer_overflow(self, viewer: ViewerSession) -> None:
         if viewer.lanes is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -31,8 +30,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/browser" in item.nodeid:
             item.add_marker(pytest.mark.browser)
-            if shutil.which(CHROMIUM) is None:
-                item.add_marker(pytest.mark.skip(reason="Debian's chromium is not installed"))
 
 
 @pytest.fixture
