@@ -120,6 +120,41 @@ class MetricsConfig(_Section):
     _addresses = field_validator("open_to")(_checked_addresses)
 
 
+class StoreConfig(_Section):
+    """Shared state. redis: URL, empty keeps it in memory. prefix: of every key."""
+
+    redis: Annotated[str, Field(pattern=r"^((redis|rediss)://\S+|unix://\S+)?$")] = ""
+    prefix: Annotated[str, Field(pattern=r"^[a-z0-9:_-]{0,32}$")] = "wardcast:"
+
+
+class PlacementConfig(_Section):
+    """How the hub places viewers on relays. affinity: relay id to the communes it is for."""
+
+    affinity: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    keep_warm: tuple[str, ...] = ()
+
+
+class RelayConfig(_Section):
+    """`wardcast relay` alone; http, media, metrics and log are those of the process.
+
+    hub: its base URL. upstreams: base URLs to pull from instead of the origins that the hub names.
+    token_file: holds the relay token (or $WARDCAST_RELAY_TOKEN). origin: takes publishers.
+    """
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
+    hub: Annotated[str, Field(pattern=r"^(https?://[^\s?#]+)?$")] = ""
+    upstreams: tuple[Annotated[str, Field(pattern=r"^https?://[^\s?#]+$")], ...] = ()
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    origin: bool = False
+    capacity: Annotated[int, Field(ge=1, le=100_000)] = 500
+    affinity: tuple[str, ...] = ()
+    keep_warm: tuple[str, ...] = ()
+    workers: Annotated[int, Field(ge=1, le=256)] = 1
+    drain_seconds: Annotated[float, Field(ge=0, le=600)] = 20.0
+    linger_seconds: Annotated[float, Field(ge=0, le=3600)] = 15.0
+
+
 class LogConfig(_Section):
     """level and format of the log on stderr."""
 
@@ -137,6 +172,9 @@ class HubConfig(_Section):
     stream: StreamConfig = StreamConfig()
     tokens: TokenConfig = TokenConfig()
     metrics: MetricsConfig = MetricsConfig()
+    store: StoreConfig = StoreConfig()
+    placement: PlacementConfig = PlacementConfig()
+    relay: RelayConfig = RelayConfig()
     log: LogConfig = LogConfig()
 
 

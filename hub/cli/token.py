@@ -38,7 +38,7 @@ def command() -> None:
 
 @command.command()
 @CONFIG_OPTION
-@click.option("--scope", type=click.Choice(["publish", "view", "operate"]), required=True)
+@click.option("--scope", type=click.Choice(["publish", "view", "operate", "relay"]), required=True)
 @click.option("--subject", required=True, help="Commune slug, publisher or operator name.")
 @click.option("--stream", help="Stream name, or * for any (the default but for publish).")
 @click.option("--hours", type=click.FloatRange(0.01, 8760), default=24.0, show_default=True)

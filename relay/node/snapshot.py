@@ -41,6 +41,23 @@ class ViewerSnapshot:
     plis: int
     repairs_sent: int
     srtp_profile: str | None
+    scope: str = "view"
+    """"relay" for a relay's pull."""
+    node: str = ""
+    """Id of the node that serves it."""
+
+
+@dataclass(frozen=True)
+class UpstreamSnapshot:
+    """Where a relay has a stream from. state: connecting, live, silent (the publisher says nothing)
+    or lost. failovers: times that another upstream was taken. lineage: node ids, origin first."""
+
+    url: str
+    state: str
+    age_ms: float
+    rtt_ms: float | None
+    failovers: int
+    lineage: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -93,6 +110,7 @@ class StreamSnapshot:
     keyframes_suppressed: int
     keyframes_cache_served: int
     join_p95_ms: float | None
+    upstream: UpstreamSnapshot | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +121,10 @@ class NodeSnapshot:
     lag_median_ms: float
     lag_worst_ms: float
     media_port: int
+    id: str = ""
+    packets_received: int = 0
+    packets_sent: int = 0
+    bytes_sent: int = 0
 
 
 def snapshot_of(node: MediaNode) -> NodeSnapshot:

@@ -30,7 +30,11 @@ def leaves(model: BaseModel, prefix: str = "") -> dict[str, Any]:
 def dotted(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in tree.items():
-        found |= dotted(value, f"{name}.") if isinstance(value, dict) else {prefix + name: value}
+        found |= (
+            dotted(value, f"{name}.")
+            if value and isinstance(value, dict)
+            else {prefix + name: value}
+        )
     return found
 
 
