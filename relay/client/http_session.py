@@ -77,7 +77,8 @@ def _sentence(response: Response) -> str:
 class HttpSession:
     """One signalling session: POST once, then PATCH and DELETE its resource.
 
-    session_url, etag and links are set by `post_offer`. All methods raise ClientError subclasses.
+    session_url, etag, links and response_headers are set by `post_offer`. headers: sent with the
+    POST. All methods raise ClientError subclasses.
     """
 
     def __init__(
@@ -87,19 +88,22 @@ class HttpSession:
         token: str | None = None,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._http = http
+        self._post_headers = dict(headers or {})
         self._endpoint = URL(url)
         self._token = token
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self.session_url: URL | None = None
         self.etag: str | None = None
         self.links: tuple[Link, ...] = ()
+        self.response_headers: Mapping[str, str] = {}
 
     async def post_offer(self, sdp: str) -> str:
         """POST the offer, following 307 and 308; the answer SDP."""
         url = self._endpoint
-        headers = {"Content-Type": SDP_TYPE, "Accept": SDP_TYPE}
+        headers = {**self._post_headers, "Content-Type": SDP_TYPE, "Accept": SDP_TYPE}
         for _ in range(MAX_REDIRECTS + 1):
             response = await self.request("POST", url, headers=headers, body=sdp)
             if response.status not in (307, 308):
@@ -194,6 +198,7 @@ class HttpSession:
         self.session_url = response.url.join(URL(location))
         self.etag = response.headers.get("ETag")
         self.links = response.links
+        self.response_headers = response.headers
         return response.body
 
     def _error(self, response: Response) -> ClientError:

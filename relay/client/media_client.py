@@ -7,7 +7,7 @@ caller's loop (`relay.client.reconnect`), because only the caller knows what sil
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import aiohttp
@@ -54,6 +54,7 @@ class MediaClient:
         media: Sequence[OfferedMedia],
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._port = port
         self._handler = handler
@@ -62,7 +63,7 @@ class MediaClient:
         self._agreed: Negotiated | None = None
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
-        self.http = HttpSession(http, url, token, timeout_s=timeout_s)
+        self.http = HttpSession(http, url, token, timeout_s=timeout_s, headers=headers)
         self.negotiation = PublisherNegotiation(())
         self.closed_reason: CloseReason | None = None
 

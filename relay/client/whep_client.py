@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 import aiohttp
 
@@ -30,8 +30,12 @@ class WhepClient(MediaClient):
         handler: ClientHandler,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(port, http, url, token, handler, viewer_media(), timeout_s=timeout_s)
+        media = viewer_media()
+        super().__init__(
+            port, http, url, token, handler, media, timeout_s=timeout_s, headers=headers
+        )
         self._client_http = http
 
     def events(self) -> AsyncGenerator[ServerEvent, None]:

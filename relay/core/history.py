@@ -49,10 +49,9 @@ class PacketHistory:
         if old is not None:
             if old.seq == seq:
                 return False
-            self.bytes -= len(old.payload)
+        self._advance_head(seq)
         self._ring[slot] = packet
         self.bytes += len(packet.payload)
-        self._advance_head(seq)
         self._note_keyframe(packet)
         self._trim(packet.arrival_ms)
         return True
@@ -83,10 +82,18 @@ class PacketHistory:
     def _advance_head(self, seq: int) -> None:
         if seq <= self.head_seq:
             return
-        if seq - self.head_seq > self._capacity and self.head_seq >= 0:
+        tail_seq = max(self._tail_seq, seq - self._capacity + 1)
+        if tail_seq - self._tail_seq > self._capacity:
             self._forget_before(seq)
+        else:
+            # A jump leaves behind what no later packet has overwritten.
+            for passed in range(self._tail_seq, tail_seq):
+                packet = self.get(passed)
+                if packet is not None:
+                    self._ring[passed & self._mask] = None
+                    self.bytes -= len(packet.payload)
         self.head_seq = seq
-        self._tail_seq = max(self._tail_seq, seq - self._capacity + 1)
+        self._tail_seq = tail_seq
 
     def _note_keyframe(self, packet: MediaPacket) -> None:
         if packet.keyframe and (self.keyframe_seq is None or packet.seq > self.keyframe_seq):

@@ -234,6 +234,11 @@ class StreamRouter:
                 reports.append((viewer, encode(compound)))
         return reports
 
+    def empty_report(self, viewer: Viewer) -> bytes:
+        """A compound that says no more than that we live (RFC 3550 section 6.4.2)."""
+        ssrc = next((lane.ssrc for lane in viewer.lanes.values()), 0)
+        return encode([ReceiverReport(ssrc), SourceDescription.of_cname(ssrc, "wardcast")])
+
     def _sender_reports_of(self, viewer: Viewer, ntp: int, now_ms: float) -> list[RtcpPacket]:
         compound: list[RtcpPacket] = []
         for kind, lane in viewer.lanes.items():

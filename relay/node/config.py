@@ -11,6 +11,7 @@ class MediaNodeConfig:
     addresses to serve (empty: all). announced: addresses put into candidates instead of our own
     (1:1 NAT). takeover_ms: silence after which another publisher may take the slot.
     consent_timeout_ms: a peer that sends no ICE check for so long is gone (RFC 7675).
+    id: of the node, in paths and lineages. takes_publishers: False for a relay.
     """
 
     streams: tuple[str, ...]
@@ -23,3 +24,5 @@ class MediaNodeConfig:
     consent_timeout_ms: float = 10_000.0
     video_budget_bps: int = 4_000_000
     retry_after_s: int = 2
+    id: str = "origin"
+    takes_publishers: bool = True

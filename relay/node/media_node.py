@@ -6,13 +6,16 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 
 from relay.core.arena import PacketArena
+from relay.core.negotiation import CodecParameters
 from relay.node.config import MediaNodeConfig
 from relay.node.loop_lag import LoopLag
 from relay.node.publisher import Publisher
+from relay.node.pull import Pull, PullSettings
 from relay.node.session import IceCredentials
-from relay.node.snapshot import NodeSnapshot, snapshot_of
+from relay.node.snapshot import NodeSnapshot, UpstreamSnapshot, snapshot_of
 from relay.node.stream import Stream
 from relay.node.viewer import ViewerSession
 from relay.signalling.answer import OfferRefused
@@ -21,12 +24,15 @@ from relay.signalling.answer_viewer import answer_viewer
 from relay.signalling.events import EventHub
 from relay.signalling.node_protocol import Accepted, Grant, Refused
 from relay.signalling.offer import LocalTransport, Offer
+from relay.transport.parameters import CloseReason
 from relay.transport.port import MediaPort
 
 ARENA_ROWS = 2048
 SLOW_TICK_MS = 100.0
 MIN_TICK_MS = 1.0
 MAX_PENDING_PUBLISHERS = 4
+PULL_WAIT_S = 3.0
+"""How long a viewer's POST waits for the upstream."""
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +48,7 @@ class MediaNode:
         self.refusals: Counter[str] = Counter()
         arena = PacketArena(ARENA_ROWS)
         self.streams = {n: Stream(n, port, arena, events, self.wake) for n in config.streams}
+        self.pulls: dict[str, Pull] = {}
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = float("inf")
@@ -66,6 +73,9 @@ class MediaNode:
         """WHIP POST. Raises Refused: 404 no such stream, 409 the sitting publisher is alive,
         422 the offer cannot be served."""
         target = self._stream(stream)
+        if not self.config.takes_publishers:
+            detail = "This is a relay: publish to the hub or to an origin."
+            raise self._refuse("not_an_origin", 403, detail, None)
         now_ms = self.port.now_ms()
         self._check_slot(target, grant, now_ms)
         credentials = IceCredentials()
@@ -84,12 +94,12 @@ class MediaNode:
             now_ms=now_ms,
             local_ssrc=secrets.randbits(31) + 1,
             video_budget_bps=self.config.video_budget_bps,
-            callbacks=target.publisher_callbacks,
+            callbacks=target.feed_callbacks,
             next_source_number=target.router.next_source_number,
         )
         publisher.attach(offer, role, publisher)
         while len(target.pending) >= MAX_PENDING_PUBLISHERS:
-            await target.pending[0].close()
+            target.pending[0].end(CloseReason.REPLACED)
         target.pending.append(publisher)
         return self._opened(publisher, answer)
 
@@ -97,10 +107,11 @@ class MediaNode:
         """WHEP POST. Raises Refused: 404 no such stream, 409 nothing on air, 422 no common
         codec, 429 too many of one commune, 503 the node is full."""
         target = self._stream(stream)
-        on_air = target.codecs_on_air()
-        if not on_air:
-            raise self._refuse("not_on_air", 409, "Nothing is on the air on this stream yet.")
-        self._check_room(target, grant)
+        self._check_loop(target, grant)
+        self._check_room(grant)
+        on_air = await self._codecs(target, grant)
+        if grant.path:
+            self._check_loop(target, grant)
         credentials = IceCredentials()
         try:
             answer, negotiation, role = answer_viewer(
@@ -143,7 +154,49 @@ class MediaNode:
             publisher.request_keyframe(source, self.port.now_ms())
         return len(videos)
 
+    def upstream_of(self, stream: str) -> UpstreamSnapshot | None:
+        """Where a stream is pulled from."""
+        return self.pulls[stream].snapshot() if stream in self.pulls else None
+
+    def pull_from(self, settings: PullSettings, keep_warm: Sequence[str] = ()) -> None:
+        """Be a relay: streams without a publisher of our own are pulled."""
+        for name, stream in self.streams.items():
+            self.pulls[name] = Pull(stream, settings, self.port)
+        self.keep_warm(keep_warm)
+
+    def keep_warm(self, streams: Sequence[str]) -> None:
+        """Pull these without viewers."""
+        for name, pull in self.pulls.items():
+            pull.warm = name in streams
+
     # -- admission
+
+    async def _codecs(self, stream: Stream, grant: Grant) -> list[CodecParameters]:
+        """What is on the air; a relay pulls it first. Raises Refused."""
+        on_air = stream.codecs_on_air()
+        pull = self.pulls.get(stream.name)
+        if not on_air and pull is not None:
+            try:
+                await pull.ready(grant.path, PULL_WAIT_S)
+            except Refused as refusal:
+                self.refusals[f"upstream_{refusal.status}"] += 1
+                raise
+            if self._closing:
+                raise self._refuse("closing", 503, "This server is shutting down.")
+            on_air = stream.codecs_on_air()
+        if not on_air:
+            raise self._refuse("not_on_air", 409, "Nothing is on the air on this stream yet.")
+        return on_air
+
+    def _check_loop(self, stream: Stream, grant: Grant) -> None:
+        """A relay that would get from us what we get from it (docs/relay-tier.md, Loops)."""
+        if self.config.id in grant.path:
+            chain = " → ".join((self.config.id, *reversed(grant.path)))
+        elif set(grant.path) & set(stream.lineage):
+            chain = " → ".join((*stream.lineage, self.config.id, grant.path[0]))
+        else:
+            return
+        raise self._refuse("loop", 508, f"Relays would pull in a circle: {chain}.", None)
 
     def _stream(self, name: str) -> Stream:
         if self._closing:
@@ -163,8 +216,12 @@ class MediaNode:
                 f"nothing for {self.config.takeover_ms / 1000:g} s.",
             )
 
-    def _check_room(self, stream: Stream, grant: Grant) -> None:
-        viewers = [v for s in self.streams.values() for v in s.viewers.values()]
+    def _check_room(self, grant: Grant) -> None:
+        if grant.scope == "relay":
+            return
+        viewers = [
+            v for s in self.streams.values() for v in s.viewers.values() if v.grant.scope != "relay"
+        ]
         if len(viewers) >= self.config.max_viewers:
             raise self._refuse("node_full", 503, "This server has all the viewers it can carry.")
         mine = sum(1 for v in viewers if v.subject == grant.subject)
@@ -200,7 +257,8 @@ class MediaNode:
             },
         )
         self.wake(self._next_deadline_ms())
-        return Accepted(session.id, session.etag, answer)
+        lineage = (*self.streams[session.stream].lineage, self.config.id)
+        return Accepted(session.id, session.etag, answer, lineage)
 
     # -- time
 
@@ -230,6 +288,8 @@ class MediaNode:
             self._slow_due_ms = now_ms + SLOW_TICK_MS
             for stream in self.streams.values():
                 stream.poll_slowly(now_ms)
+            for pull in self.pulls.values():
+                pull.poll(now_ms)
         self.wake(self._next_deadline_ms())
 
     async def close(self) -> None:
@@ -237,6 +297,7 @@ class MediaNode:
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
+        await asyncio.gather(*(pull.close() for pull in self.pulls.values()))
         for stream in self.streams.values():
             stream.close()
         await self.port.close()

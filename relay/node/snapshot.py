@@ -12,8 +12,8 @@ from relay.core.source import Source
 from relay.core.viewer import TrackReport
 
 if TYPE_CHECKING:
+    from relay.node.feed import Feed
     from relay.node.media_node import MediaNode
-    from relay.node.publisher import Publisher
     from relay.node.stream import Stream
     from relay.node.viewer import ViewerSession
 
@@ -42,9 +42,9 @@ class ViewerSnapshot:
     repairs_sent: int
     srtp_profile: str | None
     scope: str = "view"
-    """"relay" for a relay's pull."""
+    """`relay` for a relay's pull."""
     node: str = ""
-    """Id of the node that serves it."""
+    """Id of the node that serves it, filled in where nodes are put together."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class SourceSnapshot:
 
 @dataclass(frozen=True)
 class PublisherSnapshot:
-    """One publisher. silent_ms: since its last packet."""
+    """One publisher. silent_ms: since its last packet. pulled: it is an upstream."""
 
     id: str
     subject: str
@@ -91,6 +91,7 @@ class PublisherSnapshot:
     rtt_ms: float | None
     sources: tuple[SourceSnapshot, ...]
     findings: tuple[Finding, ...]
+    pulled: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,22 +132,27 @@ def snapshot_of(node: MediaNode) -> NodeSnapshot:
     """Look at a node."""
     now_ms = node.port.now_ms()
     median, worst = node.lag.recent()
+    counters = node.port.counters
     return NodeSnapshot(
-        streams=tuple(_stream(s, now_ms) for s in node.streams.values()),
+        streams=tuple(_stream(s, node.upstream_of(s.name), now_ms) for s in node.streams.values()),
         lag_median_ms=median,
         lag_worst_ms=worst,
         media_port=node.port.port,
+        id=node.config.id,
+        packets_received=counters.packets_in,
+        packets_sent=counters.packets_out,
+        bytes_sent=counters.bytes_out,
     )
 
 
-def _stream(stream: Stream, now_ms: float) -> StreamSnapshot:
+def _stream(stream: Stream, upstream: UpstreamSnapshot | None, now_ms: float) -> StreamSnapshot:
     counters = stream.router.tracks["video"].keyframe_counters
     since_ms = stream.on_air.since_ms
     return StreamSnapshot(
         name=stream.name,
         state=stream.on_air.state.value,
         state_age_ms=None if since_ms is None else now_ms - since_ms,
-        publishers=tuple(_publisher(p, p is stream.publisher, now_ms) for p in stream.publishers()),
+        publishers=tuple(_publisher(p, p is stream.publisher, now_ms) for p in stream.feeds()),
         viewers=tuple(_viewer(stream, v, now_ms) for v in stream.viewers.values()),
         publisher_changes=stream.publisher_changes,
         nacked=stream.router.nacked,
@@ -156,10 +162,11 @@ def _stream(stream: Stream, now_ms: float) -> StreamSnapshot:
         keyframes_suppressed=counters.suppressed,
         keyframes_cache_served=counters.cache_served,
         join_p95_ms=stream.join_ms.recent_p95_ms(),
+        upstream=upstream,
     )
 
 
-def _publisher(publisher: Publisher, on_air: bool, now_ms: float) -> PublisherSnapshot:
+def _publisher(publisher: Feed, on_air: bool, now_ms: float) -> PublisherSnapshot:
     sources = []
     for ingest in publisher.ingest.sources:
         source = publisher.sources.get(ingest)
@@ -190,6 +197,7 @@ def _publisher(publisher: Publisher, on_air: bool, now_ms: float) -> PublisherSn
         rtt_ms=publisher.ingest.rtt_ms,
         sources=tuple(sources),
         findings=tuple(publisher.findings),
+        pulled=publisher.pulled,
     )
 
 
@@ -229,4 +237,5 @@ def _viewer(stream: Stream, viewer: ViewerSession, now_ms: float) -> ViewerSnaps
         plis=lanes.report.plis if lanes else 0,
         repairs_sent=repairs,
         srtp_profile=viewer.peer.srtp_profile,
+        scope=viewer.grant.scope,
     )

@@ -1,7 +1,8 @@
-"""One stream: who publishes it, who views it, and the router between them.
+"""One stream: who feeds it, who views it, and the router between them.
 
-Publishers take turns by one rule: the newest one whose media has begun to arrive is on the air;
-the one before goes on until the newcomer's first key frame, so that no viewer sees a gap.
+Feeds (publishers, or a pull from an upstream) take turns by one rule: the newest one whose media
+has begun to arrive is on the air; the one before goes on until the newcomer's first key frame, so
+that no viewer sees a gap.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from relay.core.drops import DropReason
 from relay.core.negotiation import CodecParameters
 from relay.core.router import StreamRouter
 from relay.core.source import Source
+from relay.node.feed import Feed, FeedCallbacks, SourceRun
 from relay.node.join_times import JoinTimes
 from relay.node.on_air import AirState, OnAir
-from relay.node.publisher import Publisher, PublisherCallbacks, SourceRun
+from relay.node.publisher import Publisher
 from relay.node.viewer import ViewerCallbacks, ViewerSession
 from relay.signalling.events import EventHub
 from relay.transport.peer import CloseReason
@@ -27,14 +29,17 @@ from relay.transport.port import MediaPort
 NTP_EPOCH_OFFSET_S = 2_208_988_800
 RATE_INTERVAL_MS = 1000.0
 LAYER_MARGIN = 1.3
+LIFE_SILENCE_MS = 150.0
+LIFE_INTERVAL_MS = 180.0
+"""With the tenth of a second between looks at most 300 ms pass without a packet."""
 RETIRE_MS = 3000.0
-"""A replaced publisher is let go after this even if the newcomer has sent no key frame."""
+"""A replaced feed is let go after this even if the newcomer has sent no key frame."""
 
 log = logging.getLogger(__name__)
 
 
 class Stream:
-    """Publishers in, viewers out."""
+    """Feeds in, viewers out. publisher: the feed on the air. pending: feeds that come up."""
 
     def __init__(
         self,
@@ -48,17 +53,18 @@ class Stream:
         self._wake = wake
         self.router = StreamRouter(arena)
         self.on_air = OnAir()
-        self.publisher: Publisher | None = None
-        self.pending: list[Publisher] = []
-        self.retiring: dict[str, tuple[Publisher, float]] = {}
+        self.publisher: Feed | None = None
+        self.pending: list[Feed] = []
+        self.retiring: dict[str, tuple[Feed, float]] = {}
         self.viewers: dict[str, ViewerSession] = {}
         self.publisher_changes = 0
         self.join_ms = JoinTimes()
         self._rates_ms = 0.0
+        self._life_ms = 0.0
         self._past_drops: Counter[DropReason] = Counter()
         self._port = port
         self._events = events
-        self.publisher_callbacks = PublisherCallbacks(self._on_media, self._on_publisher_closed)
+        self.feed_callbacks = FeedCallbacks(self._on_media, self._on_feed_closed)
         self.viewer_callbacks = ViewerCallbacks(
             self._on_viewer_connected,
             self._on_viewer_rtcp,
@@ -70,10 +76,15 @@ class Stream:
 
     def sitting(self, now_ms: float, silence_ms: float) -> Publisher | None:
         """The publisher that holds the slot: on the air, or coming up, and alive."""
-        for publisher in (self.publisher, *reversed(self.pending)):
-            if publisher is not None and publisher.alive(now_ms, silence_ms):
-                return publisher
+        for feed in (self.publisher, *reversed(self.pending)):
+            if isinstance(feed, Publisher) and feed.alive(now_ms, silence_ms):
+                return feed
         return None
+
+    @property
+    def lineage(self) -> tuple[str, ...]:
+        """Ids of the nodes through which the stream comes, ours left out."""
+        return self.publisher.lineage if self.publisher is not None else ()
 
     def codecs_on_air(self) -> list[CodecParameters]:
         """What a viewer that joins now must be able to take; empty when nothing is on the air."""
@@ -81,7 +92,7 @@ class Stream:
             return []
         return self.publisher.codecs()
 
-    def _on_media(self, publisher: Publisher, runs: list[SourceRun], now_ms: float) -> None:
+    def _on_media(self, publisher: Feed, runs: list[SourceRun], now_ms: float) -> None:
         if publisher is not self.publisher and publisher.id not in self.retiring:
             self._promote(publisher, now_ms)
         for source, packets in runs:
@@ -95,7 +106,7 @@ class Stream:
             self._tell(self.on_air.media(now_ms))
         self._wake(publisher.ingest.next_deadline_ms())
 
-    def _promote(self, publisher: Publisher, now_ms: float) -> None:
+    def _promote(self, publisher: Feed, now_ms: float) -> None:
         if publisher in self.pending:
             self.pending.remove(publisher)
         before, self.publisher = self.publisher, publisher
@@ -127,9 +138,9 @@ class Stream:
 
     def _retire_now(self) -> None:
         for publisher, _ in list(self.retiring.values()):
-            publisher.peer.close(CloseReason.REPLACED)
+            publisher.end(CloseReason.REPLACED)
 
-    def _on_publisher_closed(self, publisher: Publisher, reason: CloseReason) -> None:
+    def _on_feed_closed(self, publisher: Feed, reason: CloseReason) -> None:
         self.retiring.pop(publisher.id, None)
         self._past_drops.update(publisher.ingest.drops)
         if publisher in self.pending:
@@ -143,21 +154,32 @@ class Stream:
             if self.publisher is None:
                 self._tell(self.on_air.publisher_left(self._port.now_ms()))
 
-    def _restore_retiring(self) -> Publisher | None:
+    def _restore_retiring(self) -> Feed | None:
         """The newcomer died before it was seen: the one it was to replace stays."""
         if not self.retiring:
             return None
         _, (publisher, _) = self.retiring.popitem()
         return publisher
 
+    def retire(self, feed: Feed, now_ms: float) -> None:
+        """Let a feed go at the next key frame of the one on the air, or soon in any case."""
+        if feed.closed_reason is None and feed is not self.publisher:
+            self.retiring.setdefault(feed.id, (feed, now_ms + RETIRE_MS))
+
+    def forget(self, feed: Feed) -> None:
+        """A feed that ended before anything came from it."""
+        if feed in self.pending:
+            self.pending.remove(feed)
+
     def session(self, session_id: str) -> Publisher | ViewerSession | None:
         """A live session by its id."""
         viewer = self.viewers.get(session_id)
         if viewer is not None:
             return viewer
-        return next((p for p in self.publishers() if p.id == session_id), None)
+        feeds = (f for f in self.feeds() if isinstance(f, Publisher))
+        return next((p for p in feeds if p.id == session_id), None)
 
-    def publishers(self) -> list[Publisher]:
+    def feeds(self) -> list[Feed]:
         """On the air, coming up and going."""
         on_air = [self.publisher] if self.publisher is not None else []
         return [*on_air, *self.pending, *(p for p, _ in self.retiring.values())]
@@ -165,11 +187,15 @@ class Stream:
     def ingest_drops(self) -> Counter[DropReason]:
         """Packets of publishers that were dropped, since the start."""
         drops = self._past_drops.copy()
-        for publisher in self.publishers():
+        for publisher in self.feeds():
             drops.update(publisher.ingest.drops)
         return drops
 
     # -- viewers
+
+    def downstream(self) -> tuple[str, ...]:
+        """Ids of the relays that hang on us, and on them."""
+        return tuple(dict.fromkeys(i for v in self.viewers.values() for i in v.grant.path))
 
     def add_viewer(self, viewer: ViewerSession) -> None:
         """A viewer whose answer is being made."""
@@ -217,17 +243,28 @@ class Stream:
         """Some ten times a second: reports, silence, linter."""
         self._tell(self.on_air.poll(now_ms))
         self.router.ask_for_waiting(now_ms)
-        for publisher in self.publishers():
+        for publisher in self.feeds():
             publisher.poll(now_ms)
         for publisher, deadline_ms in list(self.retiring.values()):
             if now_ms >= deadline_ms:
-                publisher.peer.close(CloseReason.REPLACED)
+                publisher.end(CloseReason.REPLACED)
         self._measure_rates(now_ms)
         ntp_seconds = time.time() + NTP_EPOCH_OFFSET_S
         for lanes, compound in self.router.take_sender_reports(now_ms, ntp_seconds):
             viewer = self.viewers.get(lanes.id)
             if viewer is not None:
                 viewer.peer.send_rtcp(compound)
+        self._show_life(now_ms)
+
+    def _show_life(self, now_ms: float) -> None:
+        """Without media, RTCP tells viewers that it is the publisher who is silent and not us."""
+        silent_ms = now_ms - self.on_air.last_media_ms
+        if silent_ms < LIFE_SILENCE_MS or now_ms - self._life_ms < LIFE_INTERVAL_MS:
+            return
+        self._life_ms = now_ms
+        for viewer in self.viewers.values():
+            if viewer.connected_ms is not None and viewer.lanes is not None:
+                viewer.peer.send_rtcp(self.router.empty_report(viewer.lanes))
 
     def _measure_rates(self, now_ms: float) -> None:
         if now_ms - self._rates_ms < RATE_INTERVAL_MS:
@@ -253,8 +290,8 @@ class Stream:
 
     def close(self) -> None:
         """End every session."""
-        for publisher in self.publishers():
-            publisher.peer.close(CloseReason.SHUTDOWN)
+        for feed in self.feeds():
+            feed.end(CloseReason.SHUTDOWN)
         for viewer in list(self.viewers.values()):
             viewer.peer.close(CloseReason.SHUTDOWN)
 
@@ -268,5 +305,9 @@ class Stream:
             self._events.stream_event(self.name, event, {})
 
     def _tell_viewer_count(self) -> None:
-        count = sum(1 for v in self.viewers.values() if v.connected_ms is not None)
+        count = sum(
+            1
+            for v in self.viewers.values()
+            if v.connected_ms is not None and v.grant.scope != "relay"
+        )
         self._events.stream_event(self.name, "viewercount", {"viewercount": count})

@@ -15,8 +15,9 @@ Scope = Literal["publish", "view", "operate", "relay"]
 class Grant:
     """A verified token.
 
-    subject: commune slug, publisher name or operator name. stream: "*" for any.
-    expires_at: seconds since the epoch.
+    subject: commune slug, publisher name, operator name or relay id. stream: "*" for any.
+    expires_at: seconds since the epoch. ticket_id: of the ticket, if the token was one.
+    path: of a relay's pull: its id and those of the relays that hang on it.
     """
 
     scope: Scope
@@ -24,6 +25,8 @@ class Grant:
     stream: str
     token_id: str
     expires_at: float
+    ticket_id: str = ""
+    path: tuple[str, ...] = ()
 
 
 class Refused(Exception):
@@ -46,11 +49,13 @@ class Redirected(Exception):
 
 @dataclass(frozen=True)
 class Accepted:
-    """A session was created. etag: opaque, unquoted, unique per ICE session."""
+    """A session was created. etag: opaque, unquoted, unique per ICE session. lineage: ids of the
+    nodes through which the stream comes, ours last."""
 
     session_id: str
     etag: str
     answer_sdp: str
+    lineage: tuple[str, ...] = ()
 
 
 class SignallingSession(Protocol):

@@ -63,7 +63,7 @@ async def test_delete_frees_the_slot_and_the_viewer() -> None:
             assert (await server.http.delete(location, headers=headers)).status == 200
             assert (await server.http.delete(location, headers=headers)).status == 404
         stream = server.node.streams[STREAM]
-        assert stream.publishers() == []
+        assert stream.feeds() == []
         assert stream.viewers == {}
         await viewer.stop()
         await publisher.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from relay.core.history import PacketHistory
@@ -56,6 +56,7 @@ def test_bytes_and_age_are_bounded() -> None:
     assert [p.seq for p in history.span(0)] == [100]
 
 
+@example([306, 369, 413])
 @given(st.lists(st.integers(0, 3000), min_size=1, max_size=200))
 def test_bytes_are_those_of_the_packets_kept(seqs: list[int]) -> None:
     history = PacketHistory(64)
