@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
-
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
@@ -11,6 +9,7 @@ from prometheus_client.exposition import choose_encoder
 from hub.api.context import ApiContext
 from hub.api.respond import Route, json_response, require_grant
 from hub.telemetry.metrics import HubCollector
+from relay.node.health import is_open_to, open_addresses
 from relay.node.media_node import MediaNode
 from relay.node.metrics import MediaNodeCollector
 
@@ -22,7 +21,7 @@ class HealthApi:
 
     def __init__(self, context: ApiContext) -> None:
         self._context = context
-        self._open_to = frozenset(ipaddress.ip_address(a) for a in context.config.metrics.open_to)
+        self._open_to = open_addresses(context.config.metrics.open_to)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(HubCollector(context.telemetry))
         if isinstance(context.node, MediaNode):
@@ -52,7 +51,7 @@ class HealthApi:
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
         """GET: for an `operate` token, and for the addresses of `metrics.open_to`."""
-        if not self._is_open_to(request):
+        if not is_open_to(request, self._open_to):
             require_grant(request, self._context.verifier, "operate")
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         response = web.Response(body=encode(self._registry))
@@ -72,17 +71,6 @@ class HealthApi:
         if snapshot is not None and telemetry.age_s() > POLL_LATE_S:
             reasons.append(_LATE)
         return reasons
-
-    def _is_open_to(self, request: web.Request) -> bool:
-        # Behind a proxy on this machine every client would seem to be this machine.
-        if "X-Forwarded-For" in request.headers or "Forwarded" in request.headers:
-            return False
-        try:
-            address = ipaddress.ip_address((request.remote or "").partition("%")[0])
-        except ValueError:
-            return False
-        mapped = getattr(address, "ipv4_mapped", None)
-        return (mapped or address) in self._open_to
 
 
 _LATE = f"Telemetry has not run for {POLL_LATE_S:g} s."

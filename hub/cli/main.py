@@ -10,6 +10,7 @@ import click
 COMMANDS = {
     "demo": ("hub.cli.demo", "The whole broadcast on this machine, with a live test source."),
     "hub": ("hub.cli.hub", "Hub, origin and embedded relay from a configuration file."),
+    "relay": ("hub.cli.relay", "A relay or origin process beside the hub; drain one."),
     "publish": ("hub.cli.publish", "Publish a test picture, a file or a device to a WHIP URL."),
     "watch": ("hub.cli.watch", "Watch a WHEP URL without a browser, once or hundreds of times."),
     "token": ("hub.cli.token", "Issue and inspect tokens and links."),

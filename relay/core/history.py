@@ -46,9 +46,8 @@ class PacketHistory:
             return False
         slot = seq & self._mask
         old = self._ring[slot]
-        if old is not None:
-            if old.seq == seq:
-                return False
+        if old is not None and old.seq == seq:
+            return False
         self._advance_head(seq)
         self._ring[slot] = packet
         self.bytes += len(packet.payload)

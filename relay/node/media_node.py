@@ -46,9 +46,12 @@ class MediaNode:
         self.events = events
         self.lag = LoopLag()
         self.refusals: Counter[str] = Counter()
-        arena = PacketArena(ARENA_ROWS)
-        self.streams = {n: Stream(n, port, arena, events, self.wake) for n in config.streams}
+        self.draining = False
+        self.streams: dict[str, Stream] = {}
         self.pulls: dict[str, Pull] = {}
+        self._arena = PacketArena(ARENA_ROWS)
+        self._pull_settings: PullSettings | None = None
+        self.add_streams(config.streams)
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ms = float("inf")
@@ -158,11 +161,27 @@ class MediaNode:
         """Where a stream is pulled from."""
         return self.pulls[stream].snapshot() if stream in self.pulls else None
 
-    def pull_from(self, settings: PullSettings, keep_warm: Sequence[str] = ()) -> None:
-        """Be a relay: streams without a publisher of our own are pulled."""
-        for name, stream in self.streams.items():
-            self.pulls[name] = Pull(stream, settings, self.port)
-        self.keep_warm(keep_warm)
+    def add_streams(self, names: Sequence[str]) -> None:
+        """Serve these too."""
+        for name in names:
+            if name not in self.streams:
+                stream = Stream(name, self.port, self._arena, self.events, self.wake)
+                self.streams[name] = stream
+                if self._pull_settings is not None:
+                    self.pulls[name] = Pull(stream, self._pull_settings, self.port)
+
+    def pull_from(self, settings: PullSettings) -> None:
+        """Be a relay: what viewers want is pulled."""
+        self._pull_settings = settings
+        self.pulls = {n: Pull(stream, settings, self.port) for n, stream in self.streams.items()}
+
+    def commune_viewers(self) -> int:
+        """Viewers of communes, connected or coming up."""
+        return sum(
+            viewer.grant.scope != "relay"
+            for stream in self.streams.values()
+            for viewer in stream.viewers.values()
+        )
 
     def keep_warm(self, streams: Sequence[str]) -> None:
         """Pull these without viewers."""
@@ -201,6 +220,8 @@ class MediaNode:
     def _stream(self, name: str) -> Stream:
         if self._closing:
             raise self._refuse("closing", 503, "This server is shutting down.")
+        if self.draining:
+            raise self._refuse("draining", 503, "This server sends its viewers elsewhere.")
         stream = self.streams.get(name)
         if stream is None:
             raise self._refuse("no_such_stream", 404, "There is no stream of this name.", None)
@@ -276,7 +297,7 @@ class MediaNode:
         self._timer = self._loop.call_later(delay_ms / 1000, self._tick)
 
     def _next_deadline_ms(self) -> float:
-        return min(self._slow_due_ms, *(s.next_deadline_ms() for s in self.streams.values()))
+        return min((self._slow_due_ms, *(s.next_deadline_ms() for s in self.streams.values())))
 
     def _tick(self) -> None:
         self._timer = None

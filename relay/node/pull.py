@@ -32,9 +32,10 @@ DEAD_AFTER_BREAK_MS = 350.0
 """The same when its event stream has broken too: a killed process."""
 LOOK_S = 0.1
 FIRST_MEDIA_S = 2.0
-SILENT_MS = 1000.0
-SEARCH_S = 1.0
-"""While the publisher is silent, how often other upstreams are asked whether they have it."""
+SILENT_MS = 500.0
+SEARCH_MS = 400.0
+MAX_SEARCH_MS = 3000.0
+"""While the publisher is silent other upstreams are asked for the stream, ever more rarely."""
 RETRY_BASE_S = 0.1
 RETRY_CAP_S = 1.0
 MAX_DEPTH = 8
@@ -232,7 +233,7 @@ class Pull:
 
     async def _stay(self) -> None:
         """Until the feed is lost; on the way to another one if that is wished."""
-        searched_ms = self._port.now_ms()
+        due_ms, wait_ms = 0.0, SEARCH_MS
         while (feed := self._feed) is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
@@ -247,11 +248,11 @@ class Pull:
                 return
             unwanted = feed.url not in self._settings.upstreams.urls
             if feed.move_to is None and not unwanted and not self._is_silent(feed):
+                due_ms, wait_ms = 0.0, SEARCH_MS
                 continue
-            if now_ms - searched_ms < SEARCH_S * 1000 and feed.move_to is None:
-                continue
-            searched_ms = now_ms
-            await self._leave(feed)
+            if now_ms >= due_ms or feed.move_to is not None:
+                await self._leave(feed)
+                due_ms, wait_ms = now_ms + wait_ms, min(wait_ms * 1.5, MAX_SEARCH_MS)
 
     async def _leave(self, feed: PullFeed) -> None:
         """Make before break: another upstream if one has the stream; if none has, stay."""

@@ -30,15 +30,24 @@ class Forbidden(Exception):
 
 
 class TokenVerifier:
-    """Verifies tokens. is_revoked: tells whether a token_id was taken back."""
+    """Verifies tokens. is_revoked: tells whether a token_id was taken back. node_id: of the node
+    that verifies; a ticket (a token with claims `tid` and `relay`) is good at its own node alone.
+    """
 
     def __init__(
         self,
         public_keys: Sequence[Ed25519PublicKey],
         is_revoked: Callable[[str], bool] = lambda _: False,
+        *,
+        node_id: str = "",
     ) -> None:
         self._keys = tuple(public_keys)
         self._is_revoked = is_revoked
+        self._node_id = node_id
+
+    def set_keys(self, public_keys: Sequence[Ed25519PublicKey]) -> None:
+        """Trust these from now on."""
+        self._keys = tuple(public_keys)
 
     def verify(self, token: str) -> Grant:
         """Signature, expiry, audience, revocation. Raises InvalidToken."""
@@ -53,7 +62,10 @@ class TokenVerifier:
         token_id = str(claims["jti"])
         if self._is_revoked(token_id):
             raise InvalidToken("The token has been revoked.")
-        return Grant(scope, subject, stream, token_id, float(claims["exp"]))
+        if claims.get("relay", self._node_id) != self._node_id:
+            raise InvalidToken("The ticket is for another relay.")
+        ticket_id = str(claims.get("tid", ""))
+        return Grant(scope, subject, stream, token_id, float(claims["exp"]), ticket_id)
 
     def authorize(self, token: str, scopes: tuple[Scope, ...], stream: str) -> Grant:
         """A grant for one of these scopes on `stream`. Raises InvalidToken or Forbidden."""
