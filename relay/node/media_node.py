@@ -210,7 +210,7 @@ class MediaNode:
     def _check_loop(self, stream: Stream, grant: Grant) -> None:
         """A relay that would get from us what we get from it (docs/relay-tier.md, Loops)."""
         if self.config.id in grant.path:
-            chain = " → ".join((self.config.id, *reversed(grant.path)))
+            chain = " → ".join((*reversed(grant.path), self.config.id))
         elif set(grant.path) & set(stream.lineage):
             chain = " → ".join((*stream.lineage, self.config.id, grant.path[0]))
         else:

@@ -275,9 +275,10 @@ class Pull:
         node_id = self._settings.node_id
         if node_id in feed.lineage:
             chain = " → ".join((*feed.lineage, node_id))
-            raise ClientError(f"the upstream has the stream from this relay: {chain}", status=508)
+            raise ClientError(f"Relays would pull in a circle: {chain}.", status=508)
         if len(feed.lineage) >= MAX_DEPTH:
-            raise ClientError(f"the upstream is {len(feed.lineage)} nodes deep", status=508)
+            depth = len(feed.lineage)
+            raise ClientError(f"The upstream is {depth} nodes deep.", status=508)
 
     def _path(self) -> tuple[str, ...]:
         """Ours, then everybody who hangs on us or is about to."""
@@ -334,7 +335,7 @@ def _refusal(error: ClientError) -> Refused:
     """What a viewer is told when the upstream will not serve this relay."""
     match error.status:
         case 508:
-            return Refused(508, f"Relays would pull in a circle: {error.detail}")
+            return Refused(508, error.detail)
         case 409:
             return Refused(409, "Nothing is on the air on this stream yet.", 2)
         case 404:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import quote
 
@@ -39,6 +40,11 @@ from relay.signalling.sse import SseResource
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 SSE_REL = "urn:ietf:params:whep:ext:core:server-sent-events"
+
+PATH_HEADER = "Wardcast-Path"
+LINEAGE_HEADER = "Wardcast-Lineage"
+MAX_PATH_NODES = 64
+_NODE_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 MIN_TOKEN_RATE = 2.0
 MIN_TOKEN_BURST = 20.0
@@ -139,7 +145,7 @@ class SessionResource:
         self._node = node
         self._verifier = verifier
         self._config = config
-        self._scope: Scope = "publish" if protocol == "whip" else "view"
+        self._scopes: tuple[Scope, ...] = ("publish",) if protocol == "whip" else ("view", "relay")
         self._kind = "publisher" if protocol == "whip" else "viewer"
         self._by_token = RateLimiter(
             max(config.rate * config.token_share, MIN_TOKEN_RATE),
@@ -201,7 +207,7 @@ class SessionResource:
         """Its owner, and an operator of its stream."""
         if grant.scope == "operate":
             return grant.stream in ("*", session.stream)
-        return grant.scope == self._scope and grant.token_id == session.owner
+        return grant.scope in self._scopes and grant.token_id == session.owner
 
     async def _create(self, request: web.Request) -> web.Response:
         stream = request.match_info["stream"]
@@ -227,6 +233,8 @@ class SessionResource:
             for link in self._config.turn.links(grant.subject, time.time()):
                 response.headers.add("Link", link)
         if self.protocol == "whep":
+            if grant.scope == "relay":
+                response.headers[LINEAGE_HEADER] = ", ".join(accepted.lineage)
             types = ",".join(self._config.event_types)
             response.headers.add("Link", f'<{location}/sse>; rel="{SSE_REL}"; events="{types}"')
         return response
@@ -260,11 +268,14 @@ class SessionResource:
 
     def _authorize(self, request: web.Request, stream: str) -> Grant:
         try:
-            return self._verifier.authorize(self._token(request), (self._scope,), stream)
+            grant = self._verifier.authorize(self._token(request), self._scopes, stream)
         except InvalidToken as error:
             raise _unauthorized(str(error)) from error
         except Forbidden as error:
             raise HttpProblem(403, str(error)) from error
+        if grant.scope != "relay":
+            return grant
+        return replace(grant, path=_relay_path(request.headers.get(PATH_HEADER), grant.subject))
 
     def _token(self, request: web.Request) -> str:
         token = bearer_token(request.headers.get("Authorization"))
@@ -306,6 +317,14 @@ def _unauthorized(detail: str) -> HttpProblem:
 
 def _not_allowed(methods: tuple[str, ...]) -> HttpProblem:
     return HttpProblem(405, "This method is not served here.", {"Allow": ", ".join(methods)})
+
+
+def _relay_path(header: str | None, puller: str) -> tuple[str, ...]:
+    """Ids of a pull's `Wardcast-Path`; the puller alone when there is none. Raises a 400."""
+    ids = tuple(part.strip() for part in header.split(",")) if header else (puller,)
+    if len(ids) > MAX_PATH_NODES or not all(_NODE_ID.fullmatch(node) for node in ids):
+        raise HttpProblem(400, f"{PATH_HEADER} is not a list of node ids.")
+    return ids
 
 
 def _refused(refusal: Refused) -> HttpProblem:

@@ -68,12 +68,14 @@ class MediaServer:
 
 
 @asynccontextmanager
-async def media_server(**config: object) -> AsyncIterator[MediaServer]:
-    """Start a node on free ports and stop it again."""
+async def media_server(
+    key: Ed25519PrivateKey | None = None, **config: object
+) -> AsyncIterator[MediaServer]:
+    """Start a node on free ports and stop it again. key: signs its tokens."""
     events = EventHub()
     settings: dict[str, object] = {"streams": (STREAM, "idle"), **config}
     node = await MediaNode.open(MediaNodeConfig(**settings), events)  # type: ignore[arg-type]
-    key = Ed25519PrivateKey.generate()
+    key = key or Ed25519PrivateKey.generate()
     app = web.Application()
     app.add_routes(
         signalling_routes(node, events, TokenVerifier([key.public_key()]), SignallingConfig())
