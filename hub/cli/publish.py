@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -24,7 +25,7 @@ DEFAULT_TITLE = "Kỳ họp Hội đồng nhân dân phường"
 
 
 @click.command(name="publish")
-@click.argument("url")
+@click.argument("url", nargs=-1, required=True, metavar="URL...")
 @click.option("--token", help=f"Publish token; better given in ${TOKEN_VARIABLE} (argv is public).")
 @click.option("--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
@@ -51,7 +52,7 @@ DEFAULT_TITLE = "Kỳ họp Hội đồng nhân dân phường"
 @click.option("--insecure", is_flag=True, help="Accept any TLS certificate.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON a second on stdout.")
 def command(
-    url: str,
+    url: tuple[str, ...],
     token: str | None,
     token_file: Path | None,
     file: Path | None,
@@ -67,6 +68,7 @@ def command(
 ) -> None:
     """Publish to a WHIP URL: a test picture with a clock by default, --file or --device.
 
+    Of several URLs the next one is tried when one fails.
     Comes back by itself when the line or the server fails. Ctrl-C ends it.
     """
     bits = video_bitrate * 1000
@@ -122,7 +124,7 @@ def read_token(token: str | None, token_file: Path | None) -> str | None:
 
 async def publish(
     feed: Feed,
-    url: str,
+    url: str | Sequence[str],
     token: str | None,
     *,
     bits: int,

@@ -42,6 +42,11 @@ LINE_INTERVAL_S = 1.0
     help=f"Decrypt only the first K viewers [all up to {DECRYPT_ALL_UP_TO}, else 1].",
 )
 @click.option("--decode", is_flag=True, help="Decode the video of the first viewer.")
+@click.option(
+    "--alternatives",
+    help="Base URLs of other nodes, comma separated, besides those that the hub tells.",
+)
+@click.option("--no-events", is_flag=True, help="Do not follow the nodes' event streams.")
 @click.option("--insecure", is_flag=True, help="Accept any TLS certificate.")
 @click.option("--json", "as_json", is_flag=True, help="JSON a second, and all viewers at the end.")
 def command(
@@ -54,6 +59,8 @@ def command(
     duration: float | None,
     decrypt: int | None,
     decode: bool,
+    alternatives: str | None,
+    no_events: bool,
     insecure: bool,
     as_json: bool,
 ) -> None:
@@ -71,11 +78,22 @@ def command(
         ramp_s=ramp,
         decrypt=max(decrypt, 1) if decode else decrypt,
         decode=decode,
+        alternatives=read_bases(alternatives),
+        events=not no_events,
     )
     viewers_seen = asyncio.run(watch(plan, duration=duration, insecure=insecure, as_json=as_json))
     if not any(viewer.packets for viewer in viewers_seen):
         reason = next((viewer.error for viewer in viewers_seen if viewer.error), None)
         raise click.ClickException(f"no media came{f': {reason}' if reason else ''}")
+
+
+def read_bases(text: str | None) -> tuple[str, ...]:
+    """Base URLs of a comma separated list. Raises click.UsageError."""
+    bases = tuple(part.strip() for part in (text or "").split(",") if part.strip())
+    for base in bases:
+        if not base.startswith(("http://", "https://")):
+            raise click.UsageError(f"{base} is not an HTTP URL")
+    return bases
 
 
 def read_tokens(path: Path) -> list[tuple[str, str | None]]:
@@ -149,6 +167,7 @@ class _Lines:
 
     def __post_init__(self) -> None:
         self._began = time.monotonic()
+        self._began_at = time.time()
         self._rewrite = sys.stderr.isatty() and not self.as_json
 
     def show(self) -> None:
@@ -171,6 +190,7 @@ class _Lines:
         if self.as_json:
             figures = crowd(viewers, time.monotonic() - self._began)
             line = {"final": True} | figures.as_dict() | self.people.decoding()
+            line["began_at"] = round(self._began_at, 3)
             line["per_viewer"] = _plain(viewers)
             click.echo(json.dumps(line, ensure_ascii=False))
 

@@ -11,19 +11,25 @@ from typing import Any
 import aiohttp
 
 from hub.cli.watch_decode import PictureCheck
+from hub.cli.watch_places import keep_alternatives
 from relay.client.crowd_session import CrowdIdentity, CrowdSession
 from relay.client.errors import ClientError
+from relay.client.leg import Leg, ViewerSession
+from relay.client.places import Alternatives, Place, Places
 from relay.client.port_session import PortSession
 from relay.client.viewer_figures import ViewerFigures
-from relay.client.watcher import ViewerSession, Watcher
+from relay.client.watcher import Watcher
 
 TICK_S = 0.25
+STALL_MS = 200.0
+"""After a pause of the process itself the signs of life may still be waiting in the sockets."""
 
 
 @dataclass(frozen=True)
 class CrowdPlan:
     """Who watches. tokens: (name, token) pairs, taken in turn. ramp_s: joins are spread over it.
-    decrypt: so many viewers are whole ones, with repair; the others count headers."""
+    decrypt: so many viewers are whole ones, with repair; the others count headers.
+    alternatives: base URLs to go on to. events: follow the nodes' event streams."""
 
     url: str
     tokens: Sequence[tuple[str, str | None]]
@@ -31,6 +37,8 @@ class CrowdPlan:
     ramp_s: float
     decrypt: int
     decode: bool
+    alternatives: tuple[str, ...] = ()
+    events: bool = True
 
 
 class Crowd:
@@ -41,11 +49,18 @@ class Crowd:
         self._http = http
         self._identity = CrowdIdentity()
         self._check: PictureCheck | None = None
+        self._alternatives = Alternatives(plan.alternatives)
         self._watchers = [self._watcher(index) for index in range(plan.viewers)]
 
     async def run(self) -> None:
         """Raises the last refusal when nobody is left."""
-        ticker = asyncio.create_task(self._tick())
+        token = self._plan.tokens[0][1]
+        others = [
+            asyncio.create_task(self._tick()),
+            asyncio.create_task(
+                keep_alternatives(self._http, self._plan.url, token, self._alternatives)
+            ),
+        ]
         tasks = [
             asyncio.create_task(self._start(index, watcher))
             for index, watcher in enumerate(self._watchers)
@@ -56,9 +71,9 @@ class Crowd:
                 if isinstance(result, BaseException) and not isinstance(result, ClientError):
                     raise result
         finally:
-            for task in (*tasks, ticker):
+            for task in (*tasks, *others):
                 task.cancel()
-            await asyncio.gather(*tasks, ticker, return_exceptions=True)
+            await asyncio.gather(*tasks, *others, return_exceptions=True)
             self._identity.sockets.close()
 
     def measure(self) -> list[ViewerFigures]:
@@ -83,19 +98,26 @@ class Crowd:
         whole = index < self._plan.decrypt
         decodes = self._plan.decode and index == 0
 
-        async def open_session(watcher: Watcher) -> ViewerSession:
+        async def open_session(leg: Leg, place: Place) -> ViewerSession:
+            proof = None if place.ticket else token
             if whole:
-                return await PortSession.open(self._http, self._plan.url, token, watcher)
-            return CrowdSession(self._identity, self._http, self._plan.url, token, watcher)
+                return await PortSession.open(
+                    self._http, place.url, proof, leg, timeout_s=place.timeout_s
+                )
+            return CrowdSession(
+                self._identity, self._http, place.url, proof, leg, timeout_s=place.timeout_s
+            )
 
         return Watcher(
             name or str(index),
             open_session,
+            Places(self._plan.url, self._alternatives, turn=index),
             repairs=whole,
+            events=self._plan.events,
             on_media=self._decode if decodes else None,
         )
 
-    def _decode(self, packets: list[bytes], now_ms: float) -> None:
+    def _decode(self, packets: Sequence[bytes], now_ms: float) -> None:
         negotiation = self._watchers[0].negotiation
         if negotiation is None:
             return
@@ -111,11 +133,15 @@ class Crowd:
 
     async def _tick(self) -> None:
         """A quarter of the viewers at a time: hundreds of reports at once would be a burst."""
-        turn = 0
+        turn, last_ms = 0, time.monotonic() * 1000
         while True:
             await asyncio.sleep(TICK_S / 4)
             now_ms = time.monotonic() * 1000
-            for watcher in self._watchers[turn::4]:
-                watcher.tick(now_ms)
+            stalled, last_ms = now_ms - last_ms > STALL_MS, now_ms
+            if not stalled:
+                for watcher in self._watchers:
+                    watcher.judge(now_ms)
+                for watcher in self._watchers[turn::4]:
+                    watcher.tick(now_ms)
             self._identity.sockets.on_tick(now_ms)
             turn = (turn + 1) % 4

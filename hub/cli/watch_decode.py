@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import av
@@ -55,7 +55,7 @@ class PictureCheck:
             if codec.name in _DECODER
         }
 
-    def on_media(self, packets: list[bytes], now_ms: float) -> None:
+    def on_media(self, packets: Sequence[bytes], now_ms: float) -> None:
         """Clear packets of one batch; what is not video is let pass."""
         for packet in packets:
             try:

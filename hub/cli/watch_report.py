@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,7 +12,8 @@ from relay.client.viewer_figures import ViewerFigures
 
 @dataclass(frozen=True)
 class CrowdFigures:
-    """All viewers together. Percentiles of join are over those that joined."""
+    """All viewers together. Percentiles of join are over those that joined, of recovery over all
+    losses that were got over. by_place: live viewers at each origin."""
 
     elapsed_s: float
     viewers: int
@@ -31,6 +33,13 @@ class CrowdFigures:
     join_ms_p95: float | None
     longest_gap_ms: float
     sessions: int
+    recoveries: int
+    recovery_p50_ms: float | None
+    recovery_p95_ms: float | None
+    recovery_max_ms: float | None
+    moves: int
+    move_max_ms: float | None
+    by_place: dict[str, int]
     errors: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
@@ -51,10 +60,8 @@ def crowd(viewers: Sequence[ViewerFigures], elapsed_s: float) -> CrowdFigures:
     lost = sum(v.lost for v in viewers)
     joins = [v.join_ms for v in viewers if v.join_ms is not None]
     fps = [v.fps for v in viewers]
-    errors: dict[str, int] = {}
-    for viewer in viewers:
-        if viewer.error:
-            errors[viewer.error] = errors.get(viewer.error, 0) + 1
+    recoveries = [entry.took_ms for v in viewers for entry in v.recoveries]
+    moves = [entry.took_ms for v in viewers for entry in v.moves]
     return CrowdFigures(
         elapsed_s=round(elapsed_s, 1),
         viewers=len(viewers),
@@ -74,7 +81,14 @@ def crowd(viewers: Sequence[ViewerFigures], elapsed_s: float) -> CrowdFigures:
         join_ms_p95=_rounded(percentile(joins, 0.95)),
         longest_gap_ms=max((v.longest_gap_ms for v in viewers), default=0.0),
         sessions=sum(v.sessions for v in viewers),
-        errors=errors,
+        recoveries=len(recoveries),
+        recovery_p50_ms=_rounded(percentile(recoveries, 0.5)),
+        recovery_p95_ms=_rounded(percentile(recoveries, 0.95)),
+        recovery_max_ms=max(recoveries, default=None),
+        moves=len(moves),
+        move_max_ms=max(moves, default=None),
+        by_place=dict(Counter(v.place for v in viewers if v.state == "live")),
+        errors=dict(Counter(v.error for v in viewers if v.error)),
     )
 
 
@@ -98,8 +112,13 @@ def describe_one(viewer: ViewerFigures) -> str:
 def describe_crowd(figures: CrowdFigures) -> str:
     """A live line for many."""
     errors = "  ".join(f"{count}× {text}" for text, count in figures.errors.items())
+    recovered = (
+        f"  recoveries {figures.recoveries} (max {figures.recovery_max_ms:.0f} ms)"
+        if figures.recovery_max_ms is not None
+        else ""
+    )
     return (
         f"{figures.connected}/{figures.viewers} viewers  {figures.bitrate_bps / 1e6:.1f} Mbit/s"
         f"  loss {figures.loss:.3%}  jitter p95 {figures.jitter_ms_p95:.1f} ms"
-        f"  fps min {figures.fps_min:.0f}  frozen {figures.frozen}  {errors}"
+        f"  fps min {figures.fps_min:.0f}  frozen {figures.frozen}{recovered}  {errors}"
     ).rstrip()

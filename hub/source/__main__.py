@@ -11,7 +11,7 @@ from hub.cli.publish import DEFAULT_TITLE, command
 
 
 @click.command()
-@click.option("--url", required=True, help="WHIP URL.")
+@click.option("--url", required=True, multiple=True, help="WHIP URL; the next one when one fails.")
 @click.option("--token-env", help="Environment variable that holds the token.")
 @click.option("--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
@@ -22,7 +22,7 @@ from hub.cli.publish import DEFAULT_TITLE, command
 @click.pass_context
 def main(
     context: click.Context,
-    url: str,
+    url: tuple[str, ...],
     token_env: str | None,
     token_file: Path | None,
     file: Path | None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -13,17 +13,25 @@ import aiohttp
 
 from hub.source.media_sender import MediaSender
 from hub.source.pacer import Pacer
+from hub.source.receiver_watch import ReceiverWatch
 from hub.source.rtp_sender import Outgoing
 from hub.source.runner import FeedRunner
 from hub.source.units import Feed
-from relay.client.errors import ClientError
-from relay.client.reconnect import keep_connected
+from relay.client.backoff import Backoff
+from relay.client.errors import ClientError, MediaTimeoutError
+from relay.client.http_session import DEFAULT_TIMEOUT_S
+from relay.client.reconnect import connect_somewhere
 from relay.client.whip_client import WhipClient
 from relay.transport.port import MediaPort
 
 REPORT_INTERVAL_S = 1.0
-SILENT_RECEIVER_S = 5.0
-"""A receiver reports every second; one that has been silent for this long is gone."""
+LOOK_S = 0.1
+ANSWER_S = 0.5
+LONE_ANSWER_S = 2.0
+PATH_S = 3.0
+STEADY_S = 3.0
+RETRY_BASE_S, RETRY_CAP_S = 0.1, 1.0
+GOODBYE_S = 2.0
 
 State = Literal["connecting", "live", "waiting", "stopped"]
 
@@ -32,7 +40,8 @@ State = Literal["connecting", "live", "waiting", "stopped"]
 class PublishStatus:
     """What a status line shows. Rates are those of the last interval.
 
-    error: why it waits, a sentence. retry_in_s: seconds to the next try.
+    error: why it waits, a sentence. retry_in_s: seconds to the next try. url: where it is live.
+    last_gap_ms: of the last loss, from the receiver's last sign of life to being live again.
     """
 
     state: State = "connecting"
@@ -47,24 +56,36 @@ class PublishStatus:
     codec: str = ""
     error: str | None = None
     retry_in_s: float | None = None
+    url: str = ""
+    last_gap_ms: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where to try next. first: the URL whose refusal is final."""
+
+    url: str
+    timeout_s: float
+    first: bool
+
+
 class LivePublisher:
     """`await LivePublisher(...).run()` publishes until the feed ends or it is cancelled.
 
-    url, token: where and as whom. http: with the caller's TLS settings. full_bps: the video rate
-    on a good line. on_status: called at least once a second and at each change of state.
+    url, token: where and as whom; of several URLs the next one is tried when one fails.
+    http: with the caller's TLS settings. full_bps: the video rate on a good line.
+    on_status: called at least once a second and at each change of state.
     Raises ClientError if the server refuses for good, and whatever the feed raises.
     """
 
     def __init__(
         self,
         feed: Feed,
-        url: str,
+        url: str | Sequence[str],
         token: str | None,
         *,
         http: aiohttp.ClientSession,
@@ -72,7 +93,7 @@ class LivePublisher:
         on_status: Callable[[PublishStatus], None] | None = None,
     ) -> None:
         self._feed = feed
-        self._url = url
+        self._urls = (url,) if isinstance(url, str) else tuple(url)
         self._token = token
         self._http = http
         self._full_bps = full_bps
@@ -81,7 +102,10 @@ class LivePublisher:
         self._client: WhipClient | None = None
         self._sender: MediaSender | None = None
         self._pacer = Pacer(self._send)
-        self._last_rtcp_s = 0.0
+        self._watch = ReceiverWatch(0.0)
+        self._lost_ms: float | None = None
+        self._ports: dict[WhipClient, MediaPort] = {}
+        self._goodbyes: set[asyncio.Task[None]] = set()
         self._frames = 0
         self.status = PublishStatus()
 
@@ -91,9 +115,7 @@ class LivePublisher:
             others = [
                 asyncio.create_task(self._pacer.run(), name="pacer"),
                 asyncio.create_task(self._watch_status(), name="status"),
-                asyncio.create_task(
-                    keep_connected(self._session, on_wait=self._on_wait), name="session"
-                ),
+                asyncio.create_task(self._keep_on_air(), name="session"),
             ]
             try:
                 done, _ = await asyncio.wait([pump, *others], return_when=asyncio.FIRST_COMPLETED)
@@ -124,69 +146,127 @@ class LivePublisher:
         if self._client is None or self._sender is None:
             return
         if self._sender.senders.get(outgoing.sender.kind) is outgoing.sender:
-            self._client.send_rtp(outgoing.sender.build(outgoing, time.monotonic() * 1000))
+            now_ms = time.monotonic() * 1000
+            self._client.send_rtp(outgoing.sender.build(outgoing, now_ms))
+            self._watch.on_sent(now_ms)
 
-    async def _session(self) -> None:
-        """One connection, from POST to its loss."""
+    async def _keep_on_air(self) -> None:
+        """Connect, stay, come back; ends only with an error or by cancellation."""
+        backoff = Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S)
+        short_lived = 0
+        try:
+            while True:
+                client = await connect_somewhere(
+                    self._round, self._connect, backoff=backoff, on_wait=self._on_wait
+                )
+                began_s = time.monotonic()
+                try:
+                    await self._stay(client)
+                finally:
+                    self._let_go(client)
+                steady = time.monotonic() - began_s >= STEADY_S
+                short_lived = 0 if steady else short_lived + 1
+                if steady:
+                    backoff.succeeded()
+                if short_lived > 1:
+                    delay_s = backoff.failed()
+                    self._on_wait(ClientError("the connection was lost"), delay_s)
+                    await asyncio.sleep(delay_s)
+        finally:
+            if self._goodbyes:
+                await asyncio.wait(self._goodbyes, timeout=GOODBYE_S)
+
+    def _round(self, failed: int) -> list[_Place]:
+        """Every URL once; who has another one to ask does not wait long for an answer."""
+        patience_s = ANSWER_S if len(self._urls) > 1 else LONE_ANSWER_S
+        timeout_s = min(DEFAULT_TIMEOUT_S, patience_s * 2.0 ** min(failed, 10))
+        if not self.status.sessions and len(self._urls) == 1:
+            timeout_s = DEFAULT_TIMEOUT_S
+        return [_Place(url, timeout_s, index == 0) for index, url in enumerate(self._urls)]
+
+    async def _connect(self, place: _Place) -> WhipClient:
+        """A client whose path is up. Raises ClientError."""
         self._change("connecting")
         port = await MediaPort.open(port=0)
         client = WhipClient(
             port,
             self._http,
-            self._url,
+            place.url,
             self._token,
             self,
             video=self._feed.codec if self._feed.has_video else None,
             audio=self._feed.has_audio,
+            timeout_s=place.timeout_s,
         )
+        self._ports[client] = port
         try:
-            await client.connect()
-            self._begin(client)
-            await self._stay(client)
-        finally:
-            await self._end(client)
-            await port.close()
+            async with asyncio.timeout(2 * place.timeout_s + PATH_S):
+                await client.connect()
+        except BaseException as error:
+            self._let_go(client)
+            if isinstance(error, TimeoutError):
+                raise MediaTimeoutError("no media path comes up in time") from None
+            if isinstance(error, ClientError) and not error.retryable and not place.first:
+                # Only the first URL can refuse for good.
+                raise ClientError(error.detail, status=error.status) from error
+            raise
+        self._begin(client, place)
+        return client
 
-    def _begin(self, client: WhipClient) -> None:
+    def _begin(self, client: WhipClient, place: _Place) -> None:
+        now_ms = time.monotonic() * 1000
         self._sender = MediaSender(
-            self._feed,
-            client.negotiation,
-            client.ssrcs,
-            full_bps=self._full_bps,
-            now_ms=time.monotonic() * 1000,
+            self._feed, client.negotiation, client.ssrcs, full_bps=self._full_bps, now_ms=now_ms
         )
         self._client = client
-        self._last_rtcp_s = time.monotonic()
+        self._watch = ReceiverWatch(now_ms)
         self._feed.set_bitrate(self._full_bps)
         self._feed.request_keyframe()
+        if self._lost_ms is not None:
+            self.status.last_gap_ms = round(now_ms - self._lost_ms, 1)
+        self.status.url = place.url
         self.status.sessions += 1
         self.status.codec = " + ".join(s.codec.name for s in self._sender.senders.values())
         self._change("live")
 
     async def _stay(self, client: WhipClient) -> None:
         """Sender reports until the connection is lost."""
-        while time.monotonic() - self._last_rtcp_s < SILENT_RECEIVER_S:
-            if self._sender is not None:
+        report_s = float("-inf")
+        while not self._watch.is_lost(time.monotonic() * 1000):
+            now_s = time.monotonic()
+            if self._sender is not None and now_s - report_s >= REPORT_INTERVAL_S:
+                report_s = now_s
                 for report in self._sender.reports(time.time(), self._runner.clock.now_s()):
                     client.send_rtcp(report)
-            if await client.wait_closed(timeout_s=REPORT_INTERVAL_S):
+            if await client.wait_closed(timeout_s=LOOK_S):
                 return
 
-    async def _end(self, client: WhipClient) -> None:
-        sender, self._client, self._sender = self._sender, None, None
-        goodbye = sender.goodbye() if sender is not None else None
-        if goodbye is not None and client.connected:
-            client.send_rtcp(goodbye)
-        # The server frees the slot by itself too; a failed DELETE must not hide the real reason.
-        with suppress(ClientError):
-            await client.close()
+    def _let_go(self, client: WhipClient) -> None:
+        """Say goodbye behind the back of the next attempt: a dead server does not answer."""
+        if client is self._client:
+            sender, self._client, self._sender = self._sender, None, None
+            self._lost_ms = self._watch.last_sign_ms
+            goodbye = sender.goodbye() if sender is not None else None
+            if goodbye is not None and client.connected:
+                client.send_rtcp(goodbye)
+        task = asyncio.create_task(self._say_goodbye(client))
+        self._goodbyes.add(task)
+        task.add_done_callback(self._goodbyes.discard)
+
+    async def _say_goodbye(self, client: WhipClient) -> None:
+        try:
+            # The server frees the slot by itself too.
+            with suppress(ClientError):
+                await client.close()
+        finally:
+            await self._ports.pop(client).close()
 
     def on_rtp(self, packets: list[bytes], now_ms: float) -> None:
         """A WHIP server sends no media; what comes anyway is let fall."""
 
     def on_rtcp(self, packet: bytes, now_ms: float) -> None:
         """Feedback from the server."""
-        self._last_rtcp_s = time.monotonic()
+        self._watch.on_sign(time.monotonic() * 1000)
         if self._sender is not None and self._client is not None:
             self._sender.on_rtcp(packet, time.time(), now_ms, self._client.send_rtp)
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import time
+from collections.abc import AsyncGenerator
 
 import aiohttp
 
 from relay.client.crowd_socket import CrowdSockets
 from relay.client.errors import BadAnswerError, MediaTimeoutError
-from relay.client.http_session import HttpSession
+from relay.client.events import read_events
+from relay.client.http_session import DEFAULT_TIMEOUT_S
+from relay.client.leg import Leg
 from relay.client.negotiate import Negotiated, negotiate
 from relay.client.offered import viewer_media
-from relay.client.watcher import Watcher
+from relay.client.sse import ServerEvent
+from relay.client.traced_session import TracedSession
 from relay.core.negotiation import PublisherNegotiation
 from relay.transport.candidate import Candidate
 from relay.transport.certificate import DtlsCertificate
@@ -49,11 +54,14 @@ class CrowdSession:
         http: aiohttp.ClientSession,
         url: str,
         token: str | None,
-        watcher: Watcher,
+        leg: Leg,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         self._identity = identity
-        self._http = HttpSession(http, url, token)
-        self._watcher = watcher
+        self._client = http
+        self._http = TracedSession(http, url, token, timeout_s=timeout_s)
+        self._leg = leg
         self._socket: socket.socket | None = None
         self._agent: ControllingAgent | None = None
         self._dtls: DtlsSession | None = None
@@ -67,11 +75,20 @@ class CrowdSession:
     def rtt_ms(self) -> float | None:
         return None if self._agent is None else self._agent.rtt_ms
 
+    @property
+    def origin(self) -> str:
+        """Where the last request went."""
+        return self._http.origin
+
+    def events(self) -> AsyncGenerator[ServerEvent, None]:
+        """The node's events; empty if it offers none. Raises ClientError."""
+        return read_events(self._client, self._http)
+
     async def connect(self) -> None:
         """POST, checks, DTLS. Raises ClientError."""
         agreed = await negotiate(self._http, self._identity.fingerprint, viewer_media())
         self.negotiation = agreed.answer.negotiation
-        self._watcher.begin(self.negotiation)
+        self._leg.begin(self.negotiation)
         self._open_path(agreed)
         deadline = time.monotonic() + MEDIA_TIMEOUT_S
         while not self._settled.is_set() and time.monotonic() < deadline:
@@ -103,16 +120,21 @@ class CrowdSession:
             self._send(self._identity.scratch.seal(self._srtp, packet, rtcp=True), self._remote)
 
     def on_train(self, data: memoryview, size: int, segment: int, now_ms: float) -> None:
-        """Count packets by their headers; RTCP, one a second, is opened."""
-        watcher = self._watcher
-        reception = watcher.reception
+        """Count packets by their headers; RTCP, a few a second, is opened."""
+        leg = self._leg
+        reception = leg.reception
         if reception is None or self._srtp is None:
             return
+        before = reception.wire_bytes
         rtcp = reception.on_train(data, size, segment, now_ms)
+        if reception.wire_bytes != before:
+            leg.on_arrival(now_ms)
         for at, length in rtcp:
             self._on_srtcp(self._srtp, bytes(data[at : at + length]), now_ms)
-        if not rtcp:
-            watcher.on_arrival(now_ms)
+
+    def on_refused(self) -> None:
+        """ICMP: nobody listens at the node's port."""
+        self._leg.on_refused()
 
     def on_control(self, data: bytes, source: tuple[str, int], now_ms: float) -> None:
         """STUN or DTLS (RFC 7983)."""
@@ -172,9 +194,10 @@ class CrowdSession:
             profile = next(p for p in PROFILES if p.name == dtls.result.profile)
             self._srtp = PeerSrtp(profile, dtls.result.keys)
             self._settled.set()
+            self._follow_path()
         elif dtls.state is DtlsState.CLOSED:
             self._settled.set()
-            self._watcher.on_lost()
+            self._leg.on_lost()
 
     def _on_srtcp(self, srtp: PeerSrtp, packet: bytes, now_ms: float) -> None:
         try:
@@ -182,7 +205,16 @@ class CrowdSession:
         except SrtpError:
             self.malformed += 1
             return
-        self._watcher.on_rtcp(clear, now_ms)
+        self._leg.on_rtcp(clear, now_ms)
+
+    def _follow_path(self) -> None:
+        """A connected socket hears of ICMP errors."""
+        if self._socket is None or self._remote is None:
+            return
+        try:
+            self._socket.connect(self._remote)
+        except OSError:
+            self.send_errors += 1
 
     def _flush(self) -> None:
         if self._dtls is not None and self._remote is not None:
@@ -194,9 +226,11 @@ class CrowdSession:
             return
         try:
             self._socket.sendto(datagram, remote)
-        except OSError:
+        except OSError as error:
             # Full buffer, no route, ICMP of an earlier packet: all of it is repeated anyway.
             self.send_errors += 1
+            if error.errno == errno.ECONNREFUSED:
+                self._leg.on_refused()
 
 
 def usable_addresses(

@@ -1,7 +1,7 @@
 """Sockets of a crowd: one cheap UDP socket a viewer, one receive buffer and one poll for all.
 
 A load client must not be what is measured: trains come whole by UDP GRO, packets are counted by
-their clear RTP headers and never decrypted; only the once-a-second RTCP is.
+their clear RTP headers and never decrypted; only RTCP, a few a second, is.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ class CrowdMember(Protocol):
 
     def on_control(self, data: bytes, source: tuple[str, int], now_ms: float) -> None:
         """A STUN or DTLS datagram."""
+
+    def on_refused(self) -> None:
+        """The system says that nobody listens at the other end (ICMP)."""
 
     def on_tick(self, now_ms: float) -> None:
         """Timers."""
@@ -98,8 +101,11 @@ class CrowdSockets:
     def _read(self, sock: socket.socket, member: CrowdMember, now_ms: float) -> None:
         try:
             size, control, _, source = sock.recvmsg_into(self._buffers, _CONTROL_BYTES)
+        except ConnectionRefusedError:
+            member.on_refused()
+            return
         except OSError:
-            # Nothing there after all, or an ICMP error of a former send: the next round tells.
+            # Nothing there after all: the next round tells.
             return
         if not size:
             return

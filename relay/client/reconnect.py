@@ -1,38 +1,48 @@
-"""The loop that keeps a session up: try, live, wait with backoff, try again."""
+"""The loop that gets a session up: every place in turn without a pause, then wait, then again."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
 
 from relay.client.backoff import Backoff
 from relay.client.errors import ClientError
 
+PlaceT = TypeVar("PlaceT")
+SessionT = TypeVar("SessionT")
 
-async def keep_connected(
-    session: Callable[[], Awaitable[None]],
+
+async def connect_somewhere(
+    places: Callable[[int], Sequence[PlaceT]],
+    attempt: Callable[[PlaceT], Awaitable[SessionT]],
     *,
-    backoff: Backoff | None = None,
+    backoff: Backoff,
     on_wait: Callable[[ClientError, float], None] | None = None,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> None:
-    """Run `session` again and again; it returns when its media has ended after having flowed.
+) -> SessionT:
+    """The first session that comes up.
 
-    on_wait: told of each failure and the seconds until the next try. Raises the ClientError that
-    no retry can mend. Ends only so, or by cancellation.
+    places: a round, at least one place, given the number of rounds in vain. on_wait: told of the
+    first place's failure and the seconds until the next round. Raises the ClientError of an
+    attempt that no retry can mend.
     """
-    backoff = backoff or Backoff()
     while True:
-        try:
-            await session()
-            # It was up: the first new try comes at once but for the jitter.
-            backoff.succeeded()
-            error = ClientError("the connection was lost")
-        except ClientError as failure:
-            if not failure.retryable:
-                raise
-            error = failure
-        delay_s = backoff.failed(error.retry_after_s)
+        errors: list[ClientError] = []
+        for place in places(backoff.attempt):
+            try:
+                return await attempt(place)
+            except ClientError as error:
+                if not error.retryable:
+                    raise
+                errors.append(error)
+        delay_s = backoff.failed(asked_to_wait_s(errors))
         if on_wait is not None:
-            on_wait(error, delay_s)
+            on_wait(errors[0], delay_s)
         await sleep(delay_s)
+
+
+def asked_to_wait_s(errors: Sequence[ClientError]) -> float | None:
+    """The shortest Retry-After of a round; None if a place has not asked for any."""
+    asked = [error.retry_after_s for error in errors if error.retry_after_s is not None]
+    return min(asked) if asked and len(asked) == len(errors) else None

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
 
 FROZEN_MS = 1000.0
 """A picture that has not changed for this long is frozen."""
+MAX_ENTRIES = 1000
+"""Kept of each list; the first ones go."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """A loss or a move that was got over. at_s: since the start of the watch, when it was noticed.
+    took_ms: from the last media packet before to the first one after; of a move, the longest
+    pause between media packets of either session until the new one has taken over."""
+
+    at_s: float
+    reason: str
+    took_ms: float
+
+
+@dataclass(frozen=True)
+class Visit:
+    """at_s: when a session at this origin was taken into use."""
+
+    at_s: float
+    origin: str
 
 
 @dataclass
@@ -38,3 +62,29 @@ class ViewerFigures:
     frozen: bool = True
     decoded: int = 0
     error: str | None = None
+    recoveries: list[Recovery] = field(default_factory=list)
+    moves: list[Recovery] = field(default_factory=list)
+    failed_moves: int = 0
+    places: list[Visit] = field(default_factory=list)
+
+    @property
+    def place(self) -> str:
+        """Origin of the session in use, "" before the first."""
+        return self.places[-1].origin if self.places else ""
+
+    def recovered(self, entry: Recovery) -> None:
+        """A loss is over."""
+        _append(self.recoveries, entry)
+
+    def moved(self, entry: Recovery) -> None:
+        """A `reconnect` was followed."""
+        _append(self.moves, entry)
+
+    def arrived(self, entry: Visit) -> None:
+        """Another session is in use."""
+        _append(self.places, entry)
+
+
+def _append(entries: list[Entry], entry: Entry) -> None:
+    entries.append(entry)
+    del entries[:-MAX_ENTRIES]

@@ -1,218 +1,322 @@
-"""A viewer without a screen that keeps watching: joins, measures, reports, comes back.
+"""A viewer without a screen that keeps watching: joins, measures, moves, comes back.
 
-It trusts packets, not connection states: 1.5 s without any is a lost session, whatever ICE says.
+One leg carries the viewer; during a move there are two, and the new one takes over with its first
+picture. Every connection begins at the URL that was asked for and goes on to its alternatives.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
+
+from yarl import URL
 
 from relay.client.backoff import Backoff
-from relay.client.errors import ClientError
-from relay.client.header_stats import HeaderStats
+from relay.client.errors import ClientError, MediaTimeoutError, UnreachableError
+from relay.client.leg import Leg, ViewerSession
+from relay.client.liveness import Loss
+from relay.client.places import Place, Places, invited
 from relay.client.reception import ViewerReception
-from relay.client.reconnect import keep_connected
-from relay.client.viewer_figures import FROZEN_MS, ViewerFigures
+from relay.client.reconnect import connect_somewhere
+from relay.client.viewer_figures import ViewerFigures
+from relay.client.watch_tally import WatchTally
 from relay.core.negotiation import PublisherNegotiation
 
-SILENCE_MS = 1500.0
-FIRST_MEDIA_MS = 5000.0
-"""A session that brings nothing for this long after its connection is given up."""
-REPORT_MS = 1000.0
-MIN_INTERVAL_S = 0.3
-"""Rates over less than this say nothing; the last ones stay."""
+STEADY_MS = 3000.0
+"""A session that brought media for less counts as a failure, but for the first in a row."""
+FIRST_PICTURE_S = 2.5
+"""A move whose new session shows nothing for so long has failed."""
+MOVE_GRACE_S = 0.5
+"""What a move has left when the old session is lost under it."""
+GOODBYE_S = 1.0
 
-
-class ViewerSession(Protocol):
-    """One WHEP session of a watcher: a WhepClient, or a crowd's cheap socket."""
-
-    negotiation: PublisherNegotiation
-
-    @property
-    def rtt_ms(self) -> float | None: ...
-
-    async def connect(self) -> None: ...
-
-    async def close(self) -> None: ...
-
-    def send_rtcp(self, packet: bytes) -> None: ...
+OpenSession = Callable[[Leg, Place], Coroutine[Any, Any, ViewerSession]]
 
 
 class Watcher:
-    """Call `run` as a task and `tick` a few times a second.
+    """Call `run` as a task, `judge` some sixteen times a second and `tick` a few times.
 
-    open_session: makes a session that feeds this watcher; awaited for each attempt. repairs: ask
-    for what is missing (NACK). on_media: clear packets for a decoder.
+    open_session: makes a session that feeds the leg; awaited for each attempt. repairs: ask for
+    what is missing (NACK). events: follow the node's. on_media: clear packets for a decoder.
+    clock: monotonic ms.
     """
 
     def __init__(
         self,
         name: str,
-        open_session: Callable[[Watcher], Coroutine[Any, Any, ViewerSession]],
+        open_session: OpenSession,
+        places: Places,
         *,
         repairs: bool = True,
-        on_media: Callable[[list[bytes], float], None] | None = None,
+        events: bool = True,
+        on_media: Callable[[Sequence[bytes], float], None] | None = None,
         backoff: Backoff | None = None,
+        clock: Callable[[], float] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.figures = ViewerFigures(name)
-        self.reception: ViewerReception | None = None
+        self._clock = clock or _now_ms
+        self.tally = WatchTally(name, self._clock())
+        self.places = places
         self._open_session = open_session
         self._repairs = repairs
+        self._events = events
         self._on_media = on_media
-        self._backoff = backoff
-        self._session: ViewerSession | None = None
-        self._negotiation: PublisherNegotiation | None = None
-        self._lost = asyncio.Event()
-        self._posted_ms = 0.0
-        self._live_since_ms = 0.0
-        self._last_media_ms = 0.0
-        self._last_report_ms = 0.0
-        self._settled = ViewerFigures(name)
-        self._rates = (0.0, 0, 0)
+        self._backoff = backoff or Backoff()
+        self._sleep = sleep
+        self._main: Leg | None = None
+        self._incoming: Leg | None = None
+        self._taken_over = asyncio.Event()
+        self._short_lived = 0
+        self._chores: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        """Watch until cancelled. Raises the ClientError that no retry can mend."""
-        try:
-            await keep_connected(self._one_session, backoff=self._backoff, on_wait=self._on_wait)
-        except ClientError as error:
-            self.figures.error = error.detail
-            self.figures.state = "refused"
-            raise
+    @property
+    def figures(self) -> ViewerFigures:
+        """As of the last `measure`."""
+        return self.tally.figures
 
-    async def _one_session(self) -> None:
-        self.figures.state = "connecting"
-        self._lost.clear()
-        self._posted_ms = _now_ms()
-        session = await self._open_session(self)
-        try:
-            await session.connect()
-            self._session = session
-            self._live_since_ms = _now_ms()
-            if self.reception is None:
-                self.begin(session.negotiation)
-            self.figures.state = "live"
-            self.figures.error = None
-            self.figures.sessions += 1
-            await self._lost.wait()
-        finally:
-            self._settle()
-            # The server expires what it cannot be told about.
-            with suppress(ClientError):
-                await session.close()
+    @property
+    def reception(self) -> ViewerReception | None:
+        """Of the present session."""
+        return None if self._main is None else self._main.reception
 
     @property
     def negotiation(self) -> PublisherNegotiation | None:
         """Of the present session."""
-        return self._negotiation
+        return None if self._main is None else self._main.negotiation
 
-    def begin(self, negotiation: PublisherNegotiation) -> None:
-        """The session's answer is there: packets may come from now on."""
-        self._negotiation = negotiation
-        self.reception = ViewerReception(negotiation)
+    async def run(self) -> None:
+        """Watch until cancelled. Raises the ClientError that no retry can mend."""
+        try:
+            while True:
+                leg = await self._join()
+                leg = await self._stay(leg)
+                await self._after(leg)
+        except ClientError as error:
+            self.figures.error = error.detail
+            self.figures.state = "refused"
+            raise
+        finally:
+            await self._end()
 
-    def on_lost(self) -> None:
-        """The session's transport has ended."""
-        self._lost.set()
-
-    def on_rtp(self, packets: list[bytes], now_ms: float) -> None:
-        """Clear packets of one batch."""
-        reception = self.reception
-        if reception is None:
-            return
-        self.on_arrival(now_ms)
-        reception.on_clear(packets, now_ms)
-        if self._repairs and self._session is not None:
-            nacks = reception.nacks(now_ms)
-            if nacks is not None:
-                self._session.send_rtcp(nacks)
-        if self._on_media is not None:
-            self._on_media(packets, now_ms)
-
-    def on_rtcp(self, packet: bytes, now_ms: float) -> None:
-        """A clear compound packet."""
-        if self.reception is not None:
-            self.reception.on_rtcp(packet, now_ms)
-
-    def on_arrival(self, now_ms: float) -> None:
-        """Media has come: joins and gaps are measured here."""
-        figures = self.figures
-        if figures.join_ms is None:
-            figures.join_ms = round(now_ms - self._posted_ms, 1)
-        elif self._last_media_ms:
-            gap = now_ms - self._last_media_ms
-            if gap > figures.longest_gap_ms:
-                figures.longest_gap_ms = round(gap, 1)
-            if gap > SILENCE_MS:
-                figures.gaps += 1
-        self._last_media_ms = now_ms
+    def judge(self, now_ms: float) -> None:
+        """The verdict on silence."""
+        for leg in (self._main, self._incoming):
+            if leg is not None:
+                leg.judge(now_ms)
 
     def tick(self, now_ms: float) -> None:
         """Reports that are due, and the verdict on silence."""
-        if self._session is None or self.reception is None:
-            return
-        if now_ms - self._last_report_ms >= REPORT_MS:
-            self._last_report_ms = now_ms
-            self._session.send_rtcp(self.reception.report(now_ms))
-        if self._last_media_ms >= self._live_since_ms:
-            silent = now_ms - self._last_media_ms > SILENCE_MS
-        else:
-            silent = now_ms - self._live_since_ms > FIRST_MEDIA_MS
-        if silent:
-            self.figures.error = "no packets"
-            self._lost.set()
+        self.judge(now_ms)
+        for leg in (self._main, self._incoming):
+            if leg is not None and leg.live:
+                leg.report(now_ms)
 
     def measure(self, now_ms: float) -> ViewerFigures:
         """Figures up to now; rates are of the last interval between calls."""
-        figures = self.figures
-        self._sum_up(figures)
-        at, octets, frames = self._rates
-        elapsed_s = (now_ms - at) / 1000
-        if elapsed_s >= MIN_INTERVAL_S:
-            if at:
-                figures.bitrate_bps = round((figures.bytes - octets) * 8 / elapsed_s)
-                figures.fps = round((figures.frames - frames) / elapsed_s, 1)
-            self._rates = (now_ms, figures.bytes, figures.frames)
-        video = self._video()
-        figures.frozen = video is None or now_ms - video.last_frame_ms > FROZEN_MS
-        if video is not None:
-            figures.jitter_ms = round(video.jitter_ms, 2)
-        if self._session is not None and self._session.rtt_ms is not None:
-            figures.rtt_ms = round(self._session.rtt_ms, 1)
-        return figures
+        session = None if self._main is None else self._main.session
+        rtt_ms = None if session is None else session.rtt_ms
+        return self.tally.measure(self.reception, rtt_ms, now_ms)
 
-    def _video(self) -> HeaderStats | None:
-        if self.reception is None:
-            return None
-        return self.reception.stats("video") or self.reception.stats("audio")
+    def on_leg_media(self, leg: Leg, packets: Sequence[bytes], now_ms: float) -> None:
+        """Media of either leg; the first picture of the incoming one makes it the main one."""
+        self.tally.on_arrival(now_ms)
+        if leg is self._incoming and leg.shows:
+            self._take_over(leg)
+        if leg is self._main and packets and self._on_media is not None:
+            self._on_media(packets, now_ms)
 
-    def _sum_up(self, into: ViewerFigures) -> None:
-        """What former sessions settled, plus this one."""
-        settled, streams = self._settled, []
-        if self.reception is not None:
-            streams = self.reception.all_stats()
-            into.bytes = settled.bytes + self.reception.wire_bytes
-        video = self._video()
-        into.packets = settled.packets + sum(s.received for s in streams)
-        into.lost = settled.lost + sum(s.lost for s in streams)
-        into.expected = settled.expected + sum(s.expected for s in streams)
-        into.repaired = settled.repaired + sum(s.repaired for s in streams)
-        into.out_of_order = settled.out_of_order + sum(s.out_of_order for s in streams)
-        into.duplicates = settled.duplicates + sum(s.duplicates for s in streams)
-        into.frames = settled.frames + (video.frames if video else 0)
+    # -- joining and staying
 
-    def _settle(self) -> None:
-        self._session = None
-        self._sum_up(self.figures)
-        self._sum_up(self._settled)
-        self.reception = None
+    async def _join(self) -> Leg:
+        first = not self.figures.sessions
+        return await connect_somewhere(
+            lambda failed: self.places.round(failed, first=first),
+            self._attempt,
+            backoff=self._backoff,
+            on_wait=self._on_wait,
+            sleep=self._sleep,
+        )
+
+    async def _attempt(self, place: Place) -> Leg:
+        """A connected main leg. Raises ClientError."""
+        self.figures.state = "connecting"
+        self.tally.asks(self._clock())
+        # Packets may come before `connect` returns, and a decoder wants the first picture.
+        self._main = leg = self._new_leg()
+        await self._connect(leg, place)
+        self._adopted(leg)
+        return leg
+
+    async def _stay(self, leg: Leg) -> Leg:
+        """Until the session is lost; the leg that was in use then."""
+        while True:
+            await leg.news.wait()
+            leg.news.clear()
+            if leg.loss is not None:
+                return leg
+            if leg.move_url is not None:
+                url, leg.move_url = leg.move_url, None
+                if await self._move(leg, url):
+                    assert self._main is not None
+                    leg = self._main
+
+    async def _after(self, leg: Leg) -> None:
+        """Let a lost session go; wait only if sessions are lost again and again."""
+        loss = leg.loss or "lost"
+        now_ms = self._clock()
+        liveness = leg.liveness
+        media_ms = None if liveness is None else liveness.last_media_ms
+        self.tally.lost(str(loss), now_ms)
+        self._drop(leg)
+        self.figures.state = "connecting"
+        self.figures.error = f"the connection was lost: {loss}"
+        if liveness is not None and media_ms is not None:
+            if media_ms - liveness.live_since_ms >= STEADY_MS:
+                self._backoff.succeeded()
+                self._short_lived = 0
+                return
+            self._short_lived += 1
+            if self._short_lived == 1:
+                return
+        delay_s = self._backoff.failed()
+        self._on_wait(ClientError(self.figures.error), delay_s)
+        await self._sleep(delay_s)
+
+    # -- moving
+
+    async def _move(self, old: Leg, url: str) -> bool:
+        """Make before break. False: the old session stays, or is lost meanwhile."""
+        self.tally.begin_move(self._clock())
+        moving = asyncio.create_task(self._arrive(url))
+        losing = asyncio.create_task(old.lost.wait())
+        try:
+            await asyncio.wait([moving, losing], return_when=asyncio.FIRST_COMPLETED)
+            if not moving.done():
+                await asyncio.wait([moving], timeout=MOVE_GRACE_S)
+        finally:
+            for task in (moving, losing):
+                task.cancel()
+            await asyncio.gather(moving, losing, return_exceptions=True)
+        if self._incoming is not None:
+            self._drop(self._incoming)
+        if self._main is not None and self._main is not old:
+            self.tally.end_move("reconnect", self._clock())
+            return True
+        self.tally.fail_move()
+        if old.dropped:
+            old.lose(Loss.CLOSED)
+        return False
+
+    async def _arrive(self, url: str) -> None:
+        """Connect to the invited place, else to the usual ones, until one shows its picture."""
+        places = self.places.round(0)
+        if url:
+            with suppress(ValueError):
+                places.insert(0, invited(url))
+        for place in places:
+            self._taken_over.clear()
+            self._incoming = leg = self._new_leg()
+            try:
+                await self._connect(leg, place)
+                async with asyncio.timeout(FIRST_PICTURE_S):
+                    await self._taken_over.wait()
+            except (ClientError, TimeoutError):
+                self._drop(leg)
+                continue
+            self._adopted(leg)
+            return
+
+    def _take_over(self, leg: Leg) -> None:
+        """The new session shows its picture: the old one's figures are settled."""
+        if self._main is not None:
+            self._drop(self._main)
+        self._main, self._incoming = leg, None
+        self._taken_over.set()
+
+    # -- sessions
+
+    def _new_leg(self) -> Leg:
+        return Leg(self, repairs=self._repairs)
+
+    async def _connect(self, leg: Leg, place: Place) -> None:
+        """POST, checks, DTLS. Raises ClientError; the leg is dropped then."""
+        try:
+            leg.session = session = await self._open_session(leg, place)
+            async with asyncio.timeout(place.limit_s):
+                await session.connect()
+        except TimeoutError:
+            self._drop(leg)
+            raise MediaTimeoutError("no media path comes up in time") from None
+        except OSError as error:
+            self._drop(leg)
+            raise UnreachableError(f"no socket can be had: {error.strerror}") from error
+        except ClientError as error:
+            asked = leg.session.origin if leg.session is not None else ""
+            elsewhere = asked not in ("", str(URL(place.url).origin()))
+            self._drop(leg)
+            if not error.retryable and (elsewhere or not place.home):
+                # Only the one that was asked for can refuse for good.
+                raise _for_now(error) from error
+            raise
+        except BaseException:
+            self._drop(leg)
+            raise
+        leg.connected(session, self._clock())
+
+    def _adopted(self, leg: Leg) -> None:
+        assert leg.session is not None
+        self.tally.arrived(leg.session.origin, self._clock())
+        if self._events:
+            self._chore(leg.follow_events(), leg)
+
+    def _drop(self, leg: Leg) -> None:
+        """Take its figures, and say goodbye behind its back: a dead node does not answer."""
+        leg.dropped = True
+        if leg is self._main:
+            self.tally.settle(leg.reception)
+            self._main = None
+        if leg is self._incoming:
+            self._incoming = None
+        session, leg.session = leg.session, None
+        for task in tuple(self._chores):
+            if task.get_name() == f"leg-{id(leg)}":
+                task.cancel()
+        if session is not None:
+            self._chore(_goodbye(session))
+
+    def _chore(self, work: Coroutine[Any, Any, None], leg: Leg | None = None) -> None:
+        task = asyncio.create_task(work)
+        if leg is not None:
+            task.set_name(f"leg-{id(leg)}")
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def _end(self) -> None:
+        for leg in (self._main, self._incoming):
+            if leg is not None:
+                self._drop(leg)
+        if self._chores:
+            _, late = await asyncio.wait(self._chores, timeout=GOODBYE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _on_wait(self, error: ClientError, delay_s: float) -> None:
         self.figures.state = "waiting"
         self.figures.error = error.detail
+
+
+async def _goodbye(session: ViewerSession) -> None:
+    # The server expires what it cannot be told about.
+    with suppress(ClientError):
+        await session.close()
+
+
+def _for_now(error: ClientError) -> ClientError:
+    return ClientError(error.detail, status=error.status, retry_after_s=error.retry_after_s)
 
 
 def _now_ms() -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import aiohttp
 import pytest
@@ -15,8 +15,10 @@ from hub.source.publisher import LivePublisher, PublishStatus
 from relay.client.backoff import Backoff
 from relay.client.crowd_session import CrowdIdentity, CrowdSession
 from relay.client.errors import NotNowError, UnauthorizedError
+from relay.client.leg import Leg, ViewerSession
+from relay.client.places import Place, Places
 from relay.client.port_session import PortSession
-from relay.client.watcher import ViewerSession, Watcher
+from relay.client.watcher import Watcher
 from relay.client.whep_client import WhepClient
 from relay.client.whip_client import WhipClient
 from relay.core.rtcp import Nack, ReceiverReport, SenderReport, encode
@@ -71,12 +73,11 @@ async def ticking(watcher: Watcher) -> None:
 
 
 def whole(hub: LiteHub, http: aiohttp.ClientSession) -> Watcher:
-    url = hub.url("/whep/s")
+    async def open_session(leg: Leg, place: Place) -> ViewerSession:
+        return await PortSession.open(http, place.url, TOKEN, leg)
 
-    async def open_session(watcher: Watcher) -> ViewerSession:
-        return await PortSession.open(http, url, TOKEN, watcher)
-
-    return Watcher("whole", open_session, backoff=Backoff(fraction=lambda: 0.1))
+    places = Places(hub.url("/whep/s"))
+    return Watcher("whole", open_session, places, backoff=Backoff(fraction=lambda: 0.1))
 
 
 def viewers_of(hub: LiteHub) -> list[LiteSession]:
@@ -123,7 +124,7 @@ async def test_a_viewer_decodes_the_picture_and_reads_its_clock(
     check: list[PictureCheck] = []
     watcher = whole(hub, http)
 
-    def on_media(packets: list[bytes], now_ms: float) -> None:
+    def on_media(packets: Sequence[bytes], now_ms: float) -> None:
         assert watcher.negotiation is not None
         if not check:
             check.append(PictureCheck(watcher.negotiation))
@@ -156,10 +157,11 @@ async def test_lost_packets_are_asked_for(hub: LiteHub, http: aiohttp.ClientSess
 async def test_a_crowd_counts_by_headers(hub: LiteHub, http: aiohttp.ClientSession) -> None:
     identity = CrowdIdentity()
 
-    async def open_session(watcher: Watcher) -> ViewerSession:
-        return CrowdSession(identity, http, hub.url("/whep/s"), TOKEN, watcher)
+    async def open_session(leg: Leg, place: Place) -> ViewerSession:
+        return CrowdSession(identity, http, place.url, TOKEN, leg)
 
-    crowd = [Watcher(str(n), open_session, repairs=False) for n in range(5)]
+    places = Places(hub.url("/whep/s"))
+    crowd = [Watcher(str(n), open_session, places, repairs=False) for n in range(5)]
     async with on_air(hub, http), contextlib.AsyncExitStack() as stack:
         for watcher in crowd:
             await stack.enter_async_context(running(watcher.run()))

@@ -1,126 +1,252 @@
-"""The viewer that keeps watching, with a fake session and a fake clock."""
+"""The viewer that keeps watching, with fake sessions and a fake clock."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
-from relay.client.backoff import Backoff
-from relay.client.errors import NotNowError, UnauthorizedError
-from relay.client.watcher import SILENCE_MS, Watcher
-from relay.core.negotiation import CodecParameters, MediaNegotiation, PublisherNegotiation
+from relay.client.errors import NotNowError, UnauthorizedError, UnreachableError
+from relay.client.liveness import SILENCE_MS
+from relay.client.sse import ServerEvent
 from relay.core.rtcp import Nack, ReceiverReport, parse_compound
-from relay.core.rtp import build_rtp
-
-NEGOTIATION = PublisherNegotiation(
-    (MediaNegotiation(0, "0", "video", (CodecParameters(96, "H264", 90000, rtx_payload_type=97),)),)
-)
+from tests.unit.watch_fakes import HOME, FakeSession, Scene, rtp, settle
 
 
-class FakeSession:
-    negotiation = NEGOTIATION
-    rtt_ms = 12.3
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.sent: list[bytes] = []
-        self.closed = asyncio.Event()
-        self.live = asyncio.Event()
-
-    async def connect(self) -> None:
-        self.live.set()
-        if self.error:
-            raise self.error
-
-    async def close(self) -> None:
-        self.closed.set()
-
-    def send_rtcp(self, packet: bytes) -> None:
-        self.sent.append(packet)
-
-
-def rtp(seq: int, *, pt: int = 96, ssrc: int = 5, payload: bytes = b"x" * 50) -> bytes:
-    return build_rtp(
-        payload_type=pt, seq=seq, timestamp=seq * 3000, ssrc=ssrc, payload=payload, marker=True
-    )
-
-
-def watcher_of(*sessions: FakeSession) -> Watcher:
-    left = list(sessions)
-
-    async def open_session(watcher: Watcher) -> FakeSession:
-        watcher.begin(NEGOTIATION)
-        return left.pop(0)
-
-    return Watcher("an-phu", open_session, backoff=Backoff(fraction=lambda: 0.0))
-
-
-async def started(session: FakeSession) -> None:
-    await session.live.wait()
-    for _ in range(3):
-        await asyncio.sleep(0)
+@asynccontextmanager
+async def watching(scene: Scene) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(scene.watcher.run())
+    try:
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_holes_are_asked_for_and_repairs_are_credited() -> None:
     session = FakeSession()
-    watcher = watcher_of(session)
-    task = asyncio.create_task(watcher.run())
-    await started(session)
-    watcher.on_rtp([rtp(1), rtp(2), rtp(4)], 1e9)
-    (nack,) = (p for data in session.sent for p in parse_compound(data) if isinstance(p, Nack))
-    assert (nack.media_ssrc, nack.seqs) == (5, (3,))
-    watcher.on_rtp([rtp(900, pt=97, ssrc=6, payload=b"\x00\x03repair")], 1e9 + 20)
-    figures = watcher.measure(1e9 + 30)
-    assert (figures.packets, figures.lost, figures.repaired) == (4, 0, 1)
-    assert figures.rtt_ms == 12.3
-    assert not figures.frozen
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    scene = Scene(session)
+    async with watching(scene):
+        await scene.started(session)
+        session.bring([rtp(1), rtp(2), rtp(4)], 1100)
+        (nack,) = (p for data in session.sent for p in parse_compound(data) if isinstance(p, Nack))
+        assert (nack.media_ssrc, nack.seqs) == (5, (3,))
+        session.bring([rtp(900, pt=97, ssrc=6, payload=b"\x00\x03repair")], 1120)
+        figures = scene.watcher.measure(1130)
+        assert (figures.packets, figures.lost, figures.repaired) == (4, 0, 1)
+        assert figures.rtt_ms == 12.3
+        assert figures.join_ms == 100
+        assert not figures.frozen
     assert session.closed.is_set()
 
 
 async def test_reports_go_out_once_a_second() -> None:
     session = FakeSession()
-    watcher = watcher_of(session)
-    task = asyncio.create_task(watcher.run())
-    await started(session)
-    watcher.on_rtp([rtp(1)], 1e9)
-    for step in range(8):
-        watcher.tick(1e9 + step * 250)
-    reports = [parse_compound(data)[0] for data in session.sent]
-    assert len(reports) == 2
-    assert isinstance(reports[0], ReceiverReport)
-    assert reports[0].reports[0].highest_seq == 1
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    scene = Scene(session)
+    async with watching(scene):
+        await scene.started(session)
+        for step in range(8):
+            session.bring([rtp(1 + step)], 1000 + step * 250)
+            scene.watcher.tick(1000 + step * 250)
+        reports = [parse_compound(data)[0] for data in session.sent]
+        assert len(reports) == 2
+        assert isinstance(reports[0], ReceiverReport)
+        assert reports[0].reports[0].highest_seq == 1
 
 
-async def test_silence_leads_to_a_new_session_and_figures_go_on() -> None:
+async def test_silence_leads_to_a_new_session_at_once_and_figures_go_on() -> None:
     first, second = FakeSession(), FakeSession()
-    watcher = watcher_of(first, second)
-    task = asyncio.create_task(watcher.run())
-    await started(first)
-    watcher.on_rtp([rtp(1), rtp(2)], 1e9)
-    watcher.tick(1e9 + SILENCE_MS - 1)
-    assert not first.closed.is_set()
-    watcher.tick(1e9 + SILENCE_MS + 1)
-    await started(second)
-    assert first.closed.is_set()
-    watcher.on_rtp([rtp(77)], 1e9 + 2000)
-    figures = watcher.measure(1e9 + 2001)
+    scene = Scene(first, second)
+    async with watching(scene):
+        await scene.started(first)
+        first.bring([rtp(1), rtp(2)], 5000)
+        scene.watcher.judge(5000 + SILENCE_MS)
+        await settle()
+        assert not first.closed.is_set()
+        scene.now_ms = 5000 + SILENCE_MS + 1
+        scene.watcher.judge(scene.now_ms)
+        await scene.started(second)
+        assert first.closed.is_set()
+        second.bring([rtp(77)], 5800)
+        figures = scene.watcher.measure(5801)
+    assert scene.waits == []
     assert (figures.packets, figures.sessions, figures.gaps) == (3, 2, 1)
-    assert figures.longest_gap_ms == 2000
+    assert figures.longest_gap_ms == 800
     assert figures.lost == 0
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    (recovery,) = figures.recoveries
+    assert (recovery.at_s, recovery.reason, recovery.took_ms) == (4.701, "silent", 800)
+    assert [visit.origin for visit in figures.places] == ["http://hub.test"] * 2
+
+
+async def test_a_silent_publisher_is_stayed_with() -> None:
+    session = FakeSession()
+    scene = Scene(session)
+    async with watching(scene):
+        await scene.started(session)
+        session.bring([rtp(1)], 2000)
+        assert session.leg is not None
+        for now_ms in range(2300, 60_000, 300):
+            session.leg.on_sign(now_ms)
+            scene.watcher.judge(now_ms)
+        await settle()
+        assert not session.closed.is_set()
+        assert scene.watcher.figures.sessions == 1
+
+
+async def test_a_closed_peer_and_a_refusing_port_are_lost_at_once() -> None:
+    closed, refused, last = FakeSession(), FakeSession(), FakeSession()
+    scene = Scene(closed, refused, last)
+    async with watching(scene):
+        await scene.started(closed)
+        closed.bring([rtp(1)], 5000)
+        assert closed.leg is not None
+        closed.leg.on_lost()
+        await scene.started(refused)
+        refused.bring([rtp(1)], 5040)
+        refused.bring([rtp(2)], 9000)
+        assert refused.leg is not None
+        refused.leg.on_refused()
+        refused.leg.on_refused()
+        refused.leg.on_sign(9010)
+        for _ in range(3):
+            assert not last.live.is_set()
+            refused.leg.on_refused()
+        await scene.started(last)
+        last.bring([rtp(9)], 9100)
+        reasons = [(r.reason, r.took_ms) for r in scene.watcher.figures.recoveries]
+    assert reasons == [("closed", 40), ("port unreachable", 100)]
+    assert scene.waits == []
+
+
+async def test_sessions_that_never_bring_anything_are_not_asked_for_in_a_storm() -> None:
+    sessions = [FakeSession() for _ in range(4)]
+    scene = Scene(*sessions)
+    async with watching(scene):
+        for session in sessions[:3]:
+            await scene.started(session)
+            assert session.leg is not None
+            session.leg.on_lost()
+        await scene.started(sessions[3])
+    assert scene.waits == [0.25, 0.5, 1.0]
+
+
+async def test_every_place_is_tried_before_any_waiting() -> None:
+    gone = UnreachableError("cannot be reached")
+    sessions = [FakeSession(gone), FakeSession(gone), FakeSession(gone), FakeSession(gone)]
+    last = FakeSession()
+    scene = Scene(*sessions, last, alternatives=("http://a.test", "http://b.test:81/"))
+    async with watching(scene):
+        await scene.started(last)
+        assert scene.watcher.figures.place == "http://a.test"
+    urls = [session.place.url for session in [*sessions, last] if session.place is not None]
+    others = ["http://a.test/whep/s", "http://b.test:81/whep/s"]
+    assert urls == [HOME, *others, HOME, others[0]]
+    assert scene.waits == [0.25]
+    patience = [s.place.timeout_s for s in (sessions[0], sessions[3]) if s.place is not None]
+    assert patience == [0.5, 1.0]
 
 
 async def test_a_refusal_for_good_ends_it_and_one_for_now_does_not() -> None:
     sessions = [FakeSession(NotNowError("nothing is on air")), FakeSession(UnauthorizedError("no"))]
-    watcher = watcher_of(*sessions)
+    scene = Scene(*sessions)
     with pytest.raises(UnauthorizedError):
-        await watcher.run()
-    assert watcher.figures.state == "refused"
-    assert watcher.figures.error == "no"
+        await scene.watcher.run()
+    assert scene.watcher.figures.state == "refused"
+    assert scene.watcher.figures.error == "no"
     assert all(session.closed.is_set() for session in sessions)
+
+
+async def test_only_the_place_that_was_asked_for_refuses_for_good() -> None:
+    redirected = FakeSession(UnauthorizedError("used ticket"), origin="http://relay.test")
+    other, last = FakeSession(UnauthorizedError("not mine")), FakeSession()
+    scene = Scene(redirected, other, last, alternatives=("http://a.test",))
+    async with watching(scene):
+        await scene.started(last)
+        assert scene.watcher.figures.state == "live"
+
+
+def reconnect(url: str) -> ServerEvent:
+    return ServerEvent("reconnect", {"url": url})
+
+
+async def test_a_move_is_made_before_the_old_session_breaks() -> None:
+    old, new = FakeSession(), FakeSession()
+    scene = Scene(old, new)
+    async with watching(scene):
+        await scene.started(old)
+        old.bring([rtp(1)], 2000)
+        scene.now_ms = 2010
+        old.told.put_nowait(reconnect("http://b.test/whep/s?ticket=abc"))
+        await scene.started(new)
+        assert new.place is not None
+        assert new.place.ticket
+        old.bring([rtp(2)], 2033)
+        assert not old.closed.is_set()
+        new.bring([rtp(500, ssrc=9)], 2040)
+        await settle()
+        assert old.closed.is_set()
+        old.bring([rtp(3)], 2066)
+        new.bring([rtp(501, ssrc=9)], 2070)
+        figures = scene.watcher.measure(2071)
+        assert figures.packets == 4, "what the old session brings afterwards is not counted"
+        (move,) = figures.moves
+        assert (move.at_s, move.took_ms) == (1.01, 33)
+        assert not figures.recoveries
+        assert figures.place == "http://b.test"
+
+
+async def test_a_move_that_fails_leaves_the_old_session_alone() -> None:
+    old, dead, home = FakeSession(), FakeSession(UnreachableError("gone")), FakeSession()
+    scene = Scene(old, dead, home)
+    home.error = UnreachableError("gone too")
+    async with watching(scene):
+        await scene.started(old)
+        old.bring([rtp(1)], 2000)
+        old.told.put_nowait(reconnect("http://b.test/whep/s"))
+        await scene.started(home)
+        assert dead.place is not None
+        assert not dead.place.ticket
+        old.bring([rtp(2)], 2033)
+        figures = scene.watcher.measure(2034)
+        assert (figures.failed_moves, figures.sessions, figures.state) == (1, 1, "live")
+        assert not old.closed.is_set()
+
+
+async def test_a_session_lost_under_a_move_is_got_over_through_the_usual_places(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relay.client.watcher.MOVE_GRACE_S", 0.0)
+    old, hanging, home = FakeSession(), FakeSession(hangs=True), FakeSession()
+    scene = Scene(old, hanging, home)
+    async with watching(scene):
+        await scene.started(old)
+        old.bring([rtp(1)], 5000)
+        old.told.put_nowait(reconnect("http://b.test/whep/s"))
+        await scene.started(hanging)
+        assert old.leg is not None
+        old.leg.on_lost()
+        await scene.started(home)
+        home.bring([rtp(7)], 5100)
+        figures = scene.watcher.figures
+        assert [r.took_ms for r in figures.recoveries] == [100]
+        assert figures.failed_moves == 1
+    assert hanging.closed.is_set()
+
+
+async def test_broken_events_make_silence_count_sooner() -> None:
+    first, second = FakeSession(), FakeSession()
+    scene = Scene(first, second)
+    async with watching(scene):
+        await scene.started(first)
+        first.bring([rtp(1)], 5000)
+        first.told.put_nowait(ServerEvent("active", {}))
+        first.told.put_nowait(None)
+        await settle()
+        scene.watcher.judge(5350)
+        assert first.leg is not None
+        assert first.leg.loss is None
+        scene.watcher.judge(5351)
+        await scene.started(second)
+        assert first.closed.is_set()
