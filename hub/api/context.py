@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from hub.config import HubConfig
+from hub.relays.fleet import FleetSession
 from hub.revocation import Revocations
 from hub.roster import Roster
 from hub.telemetry.telemetry import Telemetry
 from hub.tokens import TokenIssuer
 from relay.node.snapshot import NodeSnapshot
 from relay.signalling.auth import TokenVerifier
-from relay.signalling.node_protocol import SignallingSession
 
 
 class HubNode(Protocol):
@@ -20,14 +20,66 @@ class HubNode(Protocol):
 
     def snapshot(self) -> NodeSnapshot: ...
 
-    def session(self, session_id: str) -> SignallingSession | None: ...
+    def session(self, session_id: str) -> FleetSession | None: ...
 
     def request_keyframes(self, stream: str) -> int: ...
 
 
+class RelayDesk(Protocol):
+    """What can be done with relays. Every verb but `rows` raises KeyError for an unknown relay."""
+
+    def rows(self) -> list[dict[str, Any]]: ...
+
+    def drain(self, relay: str, *, leave: bool) -> int:
+        """Viewers that will be moved. leave: the process ends then."""
+
+    def resume(self, relay: str) -> None:
+        """Place viewers there again."""
+
+    def move(self, relay: str, *, to: str | None) -> int:
+        """Send its viewers to another one, or where placement has them; how many."""
+
+    def pin(self, commune: str, relay: str | None) -> int:
+        """A commune is served by this relay from now on (None: by placement); viewers moved."""
+
+    def alternatives(self, commune: str) -> list[str]:
+        """Base URLs of relays that a page may try, best first."""
+
+
+class NoRelays:
+    """A hub that knows no relay."""
+
+    def rows(self) -> list[dict[str, Any]]:
+        """None."""
+        return []
+
+    def drain(self, relay: str, *, leave: bool) -> int:
+        """Raises KeyError."""
+        raise KeyError(relay)
+
+    def resume(self, relay: str) -> None:
+        """Raises KeyError."""
+        raise KeyError(relay)
+
+    def move(self, relay: str, *, to: str | None) -> int:
+        """Raises KeyError."""
+        raise KeyError(relay)
+
+    def pin(self, commune: str, relay: str | None) -> int:
+        """Raises KeyError unless it takes a pin away."""
+        if relay is not None:
+            raise KeyError(relay)
+        return 0
+
+    def alternatives(self, commune: str) -> list[str]:
+        """None."""
+        return []
+
+
 @dataclass
 class ApiContext:
-    """One hub. base_url: how this machine reaches the pages, set once the ports are known."""
+    """One hub. relays: what the operator does with them. base_url: how this machine reaches the
+    pages, set once the ports are known."""
 
     config: HubConfig
     node: HubNode
@@ -36,6 +88,7 @@ class ApiContext:
     issuer: TokenIssuer
     revocations: Revocations
     telemetry: Telemetry
+    relays: RelayDesk = field(default_factory=NoRelays)
     base_url: str = ""
 
     def __post_init__(self) -> None:

@@ -125,7 +125,7 @@ class OperatorApi:
 
     def _changes(self, version: int) -> list[Named]:
         telemetry = self._context.telemetry
-        keys = ["stream", *telemetry.commune_keys(), "totals"]
+        keys = ["stream", *telemetry.commune_keys(), "totals", "relays"]
         found = telemetry.board.since(version, keys)
         return [Named(key.partition(":")[0], value) for key, value in found]
 

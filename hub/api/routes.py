@@ -10,6 +10,7 @@ from hub.api.context import ApiContext
 from hub.api.health import HealthApi
 from hub.api.operator import OperatorApi
 from hub.api.pages import Pages
+from hub.api.relays import RelaysApi
 from hub.api.respond import Route, answering
 from hub.api.studio import StudioApi
 from hub.api.viewer import ViewerApi
@@ -29,6 +30,7 @@ def api_routes(context: ApiContext) -> list[web.RouteDef]:
         ViewerApi(context),
         StudioApi(context),
         OperatorApi(context),
+        RelaysApi(context),
         HealthApi(context),
     )
     return [

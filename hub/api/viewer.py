@@ -66,6 +66,8 @@ class ViewerApi:
             "expires_at": grant.expires_at,
             "alternatives": [],
         }
+        if grant.scope == "view":
+            body["alternatives"] = self._context.relays.alternatives(grant.subject)
         if grant.scope == "publish":
             body["whip_url"] = f"/whip/{stream}"
         elif grant.scope == "view":

@@ -40,7 +40,8 @@ class SnapshotNode(Protocol):
 
 
 class Telemetry:
-    """titles: (Vietnamese, English) by stream. wall: seconds since the epoch; clock: monotonic."""
+    """titles: (Vietnamese, English) by stream. relay_rows: what is seen of the relays.
+    wall: seconds since the epoch; clock: monotonic."""
 
     def __init__(
         self,
@@ -49,6 +50,7 @@ class Telemetry:
         data_dir: Path,
         *,
         titles: dict[str, tuple[str, str]] | None = None,
+        relay_rows: Callable[[], list[Json]] = list,
         wall: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -59,6 +61,7 @@ class Telemetry:
         self.snapshot: NodeSnapshot | None = None
         self.polled_s = float("-inf")
         self._node = node
+        self._relay_rows = relay_rows
         self._roster = roster
         self._wall = wall
         self._clock = clock
@@ -141,6 +144,7 @@ class Telemetry:
             "stream": stream,
             "streams": (self.board.get("streams") or {}).get("streams", []),
             "communes": [c for c in communes if c is not None],
+            "relays": (self.board.get("relays") or {}).get("relays", []),
             "totals": self.board.get("totals") or totals_view([]),
         }
 
@@ -208,6 +212,7 @@ class Telemetry:
                 yield
         values.update(communes)
         values["totals"] = totals_view(communes.values())
+        values["relays"] = {"relays": self._relay_rows()}
         self.board.publish(values)
 
     def _commune(

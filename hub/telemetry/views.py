@@ -98,6 +98,7 @@ def session_view(
         "jitter_ms": _rounded(figures.jitter_ms, 0),
         "rtt_ms": _rounded(figures.rtt_ms, 0),
         "video_state": snapshot.video_state if snapshot else None,
+        "relay": snapshot.node if snapshot else "",
         "page_state": report.state if report else None,
         "fps": _rounded(report.frames_per_second, 0) if report else None,
         "freeze_count": report.freeze_count if report else None,
