@@ -27,8 +27,8 @@ $(TEST_STAMP): $(STAMP) pyproject.toml
 	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	@touch $@
 
-run: $(STAMP) ## the whole broadcast on this machine; ARGS="--http-port 9000" passes flags
-	@$(BIN)/wardcast demo $(ARGS)
+run: $(STAMP) ## the whole broadcast on this machine; RELAYS=3 REDIS=auto as it is deployed; ARGS="--http-port 9000" passes flags
+	@$(BIN)/wardcast demo $(if $(RELAYS),--relays $(RELAYS)) $(if $(REDIS),--redis $(REDIS)) $(ARGS)
 
 test-setup: $(TEST_STAMP)
 	@deploy/install-test-packages

@@ -28,6 +28,7 @@ class HubCollector(Collector):
         overview = self._telemetry.overview()
         yield from _grades(overview)
         yield from _halls(overview["communes"])
+        yield from _relays(overview["relays"])
         uplink = GaugeMetricFamily(
             "wardcast_uplink_loss_ratio",
             "Loss on the broadcasting ward's uplink over 10 s, 0 to 1",
@@ -56,6 +57,42 @@ class HubCollector(Collector):
             "Lines given up because the disk failed for too long",
             value=log.lost_lines,
         )
+
+
+RELAY_FIGURES: tuple[tuple[str, str, str, float], ...] = (
+    ("wardcast_relay_viewers", "Viewers of communes", "viewers", 1),
+    ("wardcast_relay_capacity", "Viewers that it can carry", "capacity", 1),
+    ("wardcast_relay_load_ratio", "Viewers by capacity", "load", 1),
+    ("wardcast_relay_cpu_ratio", "Share of one core", "cpu", 1),
+    ("wardcast_relay_event_loop_lag_seconds", "Worst of the last minute", "lag_ms", 0.001),
+    ("wardcast_relay_packets_in_per_second", "Datagrams received", "packets_in_per_s", 1),
+    ("wardcast_relay_packets_out_per_second", "Datagrams sent", "packets_out_per_s", 1),
+    ("wardcast_relay_bitrate_bps", "UDP payload sent", "bitrate_bps", 1),
+)
+"""Name, help, key of the row, factor to the unit of the name."""
+
+
+def _relays(rows: list[dict[str, Any]]) -> Iterator[Metric]:
+    labels = ["relay", "role"]
+    up = GaugeMetricFamily("wardcast_relay_up", "1 while it serves", labels=labels)
+    draining = GaugeMetricFamily("wardcast_relay_draining", "1 while it empties", labels=labels)
+    live = GaugeMetricFamily("wardcast_relay_upstream_live", "1 while it has media", labels=labels)
+    failovers = CounterMetricFamily(
+        "wardcast_relay_failovers", "Times it took another upstream", labels=labels
+    )
+    for row in rows:
+        key = [row["id"], row["role"]]
+        up.add_metric(key, 1.0 if row["state"] in ("ready", "draining") else 0.0)
+        draining.add_metric(key, float(row["draining"]))
+        live.add_metric(key, 1.0 if row["upstream"] == "live" else 0.0)
+        failovers.add_metric(key, row["failovers"])
+    yield from (up, draining, live, failovers)
+    for name, text, figure, factor in RELAY_FIGURES:
+        family = GaugeMetricFamily(name, text, labels=labels)
+        for row in rows:
+            if row[figure] is not None:
+                family.add_metric([row["id"], row["role"]], row[figure] * factor)
+        yield family
 
 
 def _grades(overview: dict[str, Any]) -> Iterator[Metric]:
