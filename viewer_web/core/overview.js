@@ -81,13 +81,14 @@ export function totalsOf(rows) {
 
 /**
  * The overview with one event of the operator's stream applied.
- * `overview` replaces all, `commune` one row, `stream` the source.
+ * `overview` replaces all, `commune` one row, `stream` the source, `relays` the relays.
  */
 export function applyEvent(overview, event) {
   const { name, data } = event;
   if (name === "overview" || name === "message") return data;
   if (overview === null) return overview;
   if (name === "stream") return { ...overview, stream: data };
+  if (name === "relays") return { ...overview, relays: data.relays };
   if (name !== "commune") return overview;
   const known = overview.communes.some((one) => one.slug === data.slug);
   const communes = known

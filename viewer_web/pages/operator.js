@@ -3,6 +3,7 @@
 import { bitrate, count, fps, percent, seconds, timeOfDay } from "../core/format.js";
 import { applyEvent, rowOf, rowsToShow, totalsOf } from "../core/overview.js";
 import { HttpProblem } from "../core/problem.js";
+import { relayRows } from "../core/relays.js";
 import { sourceOf } from "../core/source_figures.js";
 import { takeToken } from "../core/token.js";
 import { pageTranslator } from "../i18n/index.js";
@@ -10,6 +11,7 @@ import { browserEnvironment } from "../rtc/environment.js";
 import { followEvents } from "../rtc/event_stream.js";
 import { eventSource, fetchJson } from "./api.js";
 import { byId, fillFigures, fillFindings, setText } from "./dom.js";
+import { RelayTable } from "./relay_table.js";
 import { SiteDialog } from "./site_dialog.js";
 import { drawColumns, drawGrid, drawTable } from "./site_views.js";
 
@@ -21,6 +23,7 @@ const t = (key, values) => translator.t(key, values);
 const token = takeToken({ location, history, keep: [sessionStorage] });
 const env = browserEnvironment();
 const dialog = new SiteDialog(env, token, translator);
+const relays = new RelayTable(env, token, translator);
 
 let overview = null;
 let rows = [];
@@ -55,6 +58,7 @@ function drawNow() {
   drawSource();
   drawTotals();
   drawSites();
+  relays.draw(relayRows(overview.relays));
   const shown = rows.find((row) => row.slug === dialog.slug);
   if (shown) dialog.update(shown);
 }
@@ -152,10 +156,12 @@ for (const id of ["search", "filter", "sort", "view"]) byId(id).addEventListener
 byId("tools").addEventListener("submit", (event) => event.preventDefault());
 translator.onChange(() => {
   drawColumns(byId("columns"), translator);
+  relays.drawColumns();
   showFreshness();
   draw();
 });
 drawColumns(byId("columns"), translator);
+relays.drawColumns();
 document.title = `${t("operator.title")} · wardcast`;
 setInterval(showFreshness, 1000);
 if (token === null) {

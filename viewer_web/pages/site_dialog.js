@@ -81,6 +81,7 @@ export class SiteDialog {
       [t("figure.fps"), fps(session.fps)],
       [t("figure.size"), size(session.width, session.height)],
       [t("figure.freezes"), count(session.freeze_count, lang)],
+      [t("operator.served_by"), session.relay || "–"],
     ]);
   }
 
