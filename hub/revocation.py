@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from hub.store.interface import Store
-from hub.tokens import owner_of
+from relay.control.revoked_tokens import owner_of
 
 PREFIX = "revoked:"
 REVOCATION_FILE = "revoked.json"

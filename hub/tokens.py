@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import jwt
@@ -61,23 +62,27 @@ class TokenIssuer:
 
     def issue(self, scope: Scope, subject: str, stream: str, lifetime_s: float) -> str:
         """A token. subject: commune slug, publisher or operator name; stream "*" is any."""
-        now = int(time.time())
-        claims = {
-            "scope": scope,
-            "sub": subject,
-            "stream": stream,
-            "jti": f"{scope}.{subject}.{time.time_ns():x}.{secrets.token_hex(8)}",
-            "iat": now,
-            "exp": now + int(lifetime_s),
-            "aud": AUDIENCE,
-        }
-        return jwt.encode(claims, self._key, algorithm=ALGORITHM)
+        return self.sign(
+            {
+                "scope": scope,
+                "sub": subject,
+                "stream": stream,
+                "jti": self.new_id(scope, subject),
+                "exp": int(time.time()) + int(lifetime_s),
+            }
+        )
 
+    def new_id(self, scope: Scope, subject: str) -> str:
+        """An id for a token made now."""
+        return f"{scope}.{subject}.{time.time_ns():x}.{secrets.token_hex(8)}"
 
-def owner_of(token_id: str) -> tuple[str, int]:
-    """("<scope>.<subject>", nanoseconds since the epoch); ("", 0) for an id that is not ours."""
-    owner, _, rest = token_id.rpartition(".")[0].rpartition(".")
-    try:
-        return owner, int(rest, 16)
-    except ValueError:
-        return "", 0
+    def sign(self, claims: Mapping[str, object]) -> str:
+        """A token of these claims, for us and as of now."""
+        whole = {**claims, "iat": int(time.time()), "aud": AUDIENCE}
+        return jwt.encode(whole, self._key, algorithm=ALGORITHM)
+
+    def public_pem(self) -> str:
+        """The public key as relays are told it."""
+        return self.public_key.public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        ).decode()
