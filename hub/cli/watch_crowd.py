@@ -100,12 +100,13 @@ class Crowd:
 
         async def open_session(leg: Leg, place: Place) -> ViewerSession:
             proof = None if place.ticket else token
+            http, timeout_s, shun = self._http, place.timeout_s, place.shun
             if whole:
                 return await PortSession.open(
-                    self._http, place.url, proof, leg, timeout_s=place.timeout_s
+                    http, place.url, proof, leg, timeout_s=timeout_s, shun=shun
                 )
             return CrowdSession(
-                self._identity, self._http, place.url, proof, leg, timeout_s=place.timeout_s
+                self._identity, http, place.url, proof, leg, timeout_s=timeout_s, shun=shun
             )
 
         return Watcher(

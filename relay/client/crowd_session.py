@@ -57,10 +57,11 @@ class CrowdSession:
         leg: Leg,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        shun: str = "",
     ) -> None:
         self._identity = identity
         self._client = http
-        self._http = TracedSession(http, url, token, timeout_s=timeout_s)
+        self._http = TracedSession(http, url, token, timeout_s=timeout_s, shun=shun)
         self._leg = leg
         self._socket: socket.socket | None = None
         self._agent: ControllingAgent | None = None

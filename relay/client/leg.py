@@ -72,6 +72,7 @@ class Leg:
         self.dropped = False
         self._owner = owner
         self._repairs = repairs
+        self._early_ms: float | None = None
         self._last_report_ms = 0.0
         self._last_probe_ms = 0.0
 
@@ -104,7 +105,9 @@ class Leg:
         """Media has come, and the reception has seen it."""
         if self.dropped:
             return
-        if self.liveness is not None:
+        if self.liveness is None:
+            self._early_ms = now_ms
+        else:
             self.liveness.on_media(now_ms)
         if not self.shows:
             self.shows = self._has_picture()
@@ -136,6 +139,9 @@ class Leg:
         if self.reception is None:
             self.begin(session.negotiation)
         self.liveness = Liveness(now_ms)
+        if self._early_ms is not None:
+            # Media came before whoever opened the session heard that it is up.
+            self.liveness.on_media(self._early_ms)
 
     def lose(self, loss: Loss) -> None:
         """Give it up; the first reason stands."""

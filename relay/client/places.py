@@ -23,13 +23,15 @@ MAX_ALTERNATIVES = 16
 @dataclass(frozen=True)
 class Place:
     """A WHEP URL to try. timeout_s: for each HTTP answer. limit_s: until the path is up.
-    home: the URL that was asked for, whose refusal counts. ticket: the URL is its own proof."""
+    home: the URL that was asked for, whose refusal counts. ticket: the URL is its own proof.
+    shun: origin that a redirect must not lead to."""
 
     url: str
     timeout_s: float
     limit_s: float
     home: bool = False
     ticket: bool = False
+    shun: str = ""
 
 
 class Alternatives:
@@ -60,8 +62,10 @@ class Places:
         self._turn = turn
         self._stream = URL(home).path.rstrip("/").rpartition("/")[2]
 
-    def round(self, failed: int, *, first: bool = False) -> list[Place]:
-        """All places, in order. failed: rounds in vain before. first: no session yet."""
+    def round(self, failed: int, *, first: bool = False, silent: str = "") -> list[Place]:
+        """All places, in order. failed: rounds in vain before. first: no session yet.
+        silent: origin that has just fallen silent; it comes last, and a hub that does not know of
+        it yet is not obeyed."""
         bases = self._alternatives.bases
         own = str(URL(self.home).origin())
         others = [base for base in bases if base != own]
@@ -71,10 +75,11 @@ class Places:
         path_s = PATH_S if others else 3 * PATH_S
         limit_s = 2 * timeout_s + path_s
         urls = [f"{base}/whep/{self._stream}" for base in (*others[shift:], *others[:shift])]
-        return [
-            Place(self.home, timeout_s, limit_s, home=True),
-            *(Place(url, timeout_s, limit_s) for url in urls),
+        places = [
+            Place(self.home, timeout_s, limit_s, home=True, shun=silent),
+            *(Place(url, timeout_s, limit_s, shun=silent) for url in urls),
         ]
+        return sorted(places, key=lambda place: str(URL(place.url).origin()) == silent)
 
 
 def invited(url: str) -> Place:

@@ -29,9 +29,10 @@ class PortSession(WhepClient):
         leg: Leg,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        shun: str = "",
     ) -> None:
         super().__init__(port, http, url, token, leg)
-        self.http = TracedSession(http, url, token, timeout_s=timeout_s)
+        self.http = TracedSession(http, url, token, timeout_s=timeout_s, shun=shun)
         self._leg = leg
 
     @property
@@ -48,12 +49,13 @@ class PortSession(WhepClient):
         leg: Leg,
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
+        shun: str = "",
     ) -> PortSession:
         """Raises OSError when no port can be had."""
         # The light port is IPv4 only; a server named by an IPv6 address wants the whole one.
         light = ":" not in (URL(url).host or "")
         port = await MediaPort.open(port=0, client=light)
-        return cls(port, http, url, token, leg, timeout_s=timeout_s)
+        return cls(port, http, url, token, leg, timeout_s=timeout_s, shun=shun)
 
     def on_negotiated(self, negotiation: PublisherNegotiation) -> None:
         self._leg.begin(negotiation)

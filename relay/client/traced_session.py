@@ -1,18 +1,34 @@
-"""An HttpSession that remembers where it was sent: redirects end at another node."""
+"""An HttpSession that knows where redirects lead it: a viewer is served by another node."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+import aiohttp
 from yarl import URL
 
-from relay.client.http_session import HttpSession, Response
+from relay.client.errors import UnreachableError
+from relay.client.http_session import DEFAULT_TIMEOUT_S, HttpSession, Response
 
 
 class TracedSession(HttpSession):
-    """origin: "scheme://host:port" that was asked last, "" before the first request."""
+    """origin: "scheme://host:port" that was asked last, "" before the first request.
 
-    origin = ""
+    shun: origin that is not followed to, since it has just fallen silent.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        url: str,
+        token: str | None,
+        *,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
+        shun: str = "",
+    ) -> None:
+        super().__init__(http, url, token, timeout_s=timeout_s)
+        self.origin = ""
+        self._shun = shun if shun != str(URL(url).origin()) else ""
 
     async def request(
         self,
@@ -23,4 +39,6 @@ class TracedSession(HttpSession):
         body: str | None = None,
     ) -> Response:
         self.origin = str(url.origin())
+        if self.origin == self._shun:
+            raise UnreachableError(f"sent to {self.origin}, which has just fallen silent")
         return await super().request(method, url, headers=headers, body=body)

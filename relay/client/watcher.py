@@ -70,6 +70,7 @@ class Watcher:
         self._incoming: Leg | None = None
         self._taken_over = asyncio.Event()
         self._short_lived = 0
+        self._silent = ""
         self._chores: set[asyncio.Task[None]] = set()
 
     @property
@@ -133,7 +134,7 @@ class Watcher:
     async def _join(self) -> Leg:
         first = not self.figures.sessions
         return await connect_somewhere(
-            lambda failed: self.places.round(failed, first=first),
+            lambda failed: self.places.round(failed, first=first, silent=self._silent),
             self._attempt,
             backoff=self._backoff,
             on_wait=self._on_wait,
@@ -170,6 +171,8 @@ class Watcher:
         liveness = leg.liveness
         media_ms = None if liveness is None else liveness.last_media_ms
         self.tally.lost(str(loss), now_ms)
+        if leg.session is not None and loss in (Loss.SILENT, Loss.BROKEN, Loss.REFUSED):
+            self._silent = leg.session.origin
         self._drop(leg)
         self.figures.state = "connecting"
         self.figures.error = f"the connection was lost: {loss}"
@@ -268,6 +271,7 @@ class Watcher:
 
     def _adopted(self, leg: Leg) -> None:
         assert leg.session is not None
+        self._silent = ""
         self.tally.arrived(leg.session.origin, self._clock())
         if self._events:
             self._chore(leg.follow_events(), leg)
@@ -305,6 +309,7 @@ class Watcher:
             await asyncio.gather(*late, return_exceptions=True)
 
     def _on_wait(self, error: ClientError, delay_s: float) -> None:
+        self._silent = ""
         self.figures.state = "waiting"
         self.figures.error = error.detail
 

@@ -46,6 +46,13 @@ def test_patience(bases: tuple[str, ...], failed: int, first: bool, timeout_s: f
     assert all(place.limit_s > timeout_s for place in places)
 
 
+def test_a_node_that_has_just_fallen_silent_comes_last() -> None:
+    places = Places(HOME, Alternatives(["http://a.test", "http://b.test"]))
+    order = [place.url for place in places.round(0, silent="http://a.test")]
+    assert order == [HOME, "http://b.test/whep/phien-hop", "http://a.test/whep/phien-hop"]
+    assert places.round(0, silent="https://hub.test:8443")[-1].home
+
+
 def test_an_invitation_with_a_ticket_needs_no_token() -> None:
     assert invited("http://a.test/whep/s?ticket=x").ticket
     assert not invited("http://a.test/whep/s").ticket

@@ -77,7 +77,21 @@ async def test_silence_leads_to_a_new_session_at_once_and_figures_go_on() -> Non
     assert figures.lost == 0
     (recovery,) = figures.recoveries
     assert (recovery.at_s, recovery.reason, recovery.took_ms) == (4.701, "silent", 800)
+    assert second.place is not None
+    assert second.place.shun == "http://hub.test"
     assert [visit.origin for visit in figures.places] == ["http://hub.test"] * 2
+
+
+async def test_media_that_comes_before_the_session_is_said_to_be_up_counts() -> None:
+    first, second = FakeSession(hangs=True), FakeSession()
+    scene = Scene(first, second)
+    async with watching(scene):
+        await scene.started(first)
+        first.bring([rtp(1)], 1010)
+        first.go_on.set()
+        await settle()
+        scene.watcher.judge(1011 + SILENCE_MS)
+        await scene.started(second)
 
 
 async def test_a_silent_publisher_is_stayed_with() -> None:

@@ -20,7 +20,7 @@ HOME = "http://hub.test/whep/s"
 
 
 class FakeSession:
-    """Comes up at once, or fails with `error`, or hangs."""
+    """Comes up at once, or fails with `error`, or hangs until `go_on`."""
 
     negotiation = NEGOTIATION
     rtt_ms = 12.3
@@ -34,6 +34,7 @@ class FakeSession:
         self.sent: list[bytes] = []
         self.closed = asyncio.Event()
         self.live = asyncio.Event()
+        self.go_on = asyncio.Event()
         self.told: asyncio.Queue[ServerEvent | None] = asyncio.Queue()
         self.leg: Leg | None = None
         self.place: Place | None = None
@@ -43,7 +44,7 @@ class FakeSession:
         if self.error:
             raise self.error
         if self.hangs:
-            await asyncio.Event().wait()
+            await self.go_on.wait()
 
     async def close(self) -> None:
         self.closed.set()
