@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from hub.store.interface import Store
@@ -30,17 +31,23 @@ class Revocations:
         self._store = store
         self._path = path
         self._until_ns: dict[str, int] = {} if path is None else _load(path)
+        self.on_revoked: Callable[[str, int], None] = lambda owner, until_ns: None
 
     def is_revoked(self, token_id: str) -> bool:
         """Whether a token was taken back."""
         owner, made_ns = owner_of(token_id)
         return made_ns <= self._until_ns.get(owner, -1)
 
+    def all(self) -> dict[str, int]:
+        """ "<scope>.<subject>" to nanoseconds, for relays."""
+        return dict(self._until_ns)
+
     async def revoke(self, scope: str, subject: str) -> None:
         """Take back all tokens that the subject has for this scope. Raises OSError."""
         owner, now_ns = f"{scope}.{subject}", time.time_ns()
         self._until_ns[owner] = now_ns
         self._save()
+        self.on_revoked(owner, now_ns)
         await self._store.put(PREFIX + owner, str(now_ns))
 
     async def refresh(self) -> None:

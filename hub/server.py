@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 
+import aiohttp
 from aiohttp import web
 
 from hub.api.context import ApiContext
@@ -17,6 +18,7 @@ from hub.api.routes import api_routes
 from hub.config import HubConfig
 from hub.links import Links, make_links
 from hub.listeners import Listeners
+from hub.relays.tier import EMBEDDED_ID, NOTE_SCHEME, RelayTier
 from hub.revocation import REVOCATION_FILE, Revocations
 from hub.roster import Roster
 from hub.store.memory import MemoryStore
@@ -61,12 +63,14 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
     roster = Roster.load(config.roster)
     issuer = TokenIssuer(load_or_create_key(config.data_dir / KEY_FILE))
     revocations = Revocations(MemoryStore(), config.data_dir / REVOCATION_FILE)
-    verifier = TokenVerifier([issuer.public_key], revocations.is_revoked)
+    verifier = TokenVerifier([issuer.public_key], revocations.is_revoked, node_id=EMBEDDED_ID)
     events = EventHub()
     async with contextlib.AsyncExitStack() as stack:
         # Left in reverse: telemetry notes who was here and ends event streams, then the node tells
         # viewers, then the server stops.
-        app = web.Application(middlewares=[forwarded(config.http.trusted_proxies), problems])
+        app = web.Application(
+            middlewares=[forwarded(config.http.trusted_proxies), NOTE_SCHEME, problems]
+        )
         runner = web.AppRunner(
             app,
             access_log=None,
@@ -75,16 +79,33 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
             lingering_time=LINGERING_S,
         )
         stack.push_async_callback(runner.cleanup)
+        http = await stack.enter_async_context(aiohttp.ClientSession())
         node = await MediaNode.open(_media_config(config), events)
         stack.push_async_callback(node.close)
-        telemetry = Telemetry(node, roster, config.data_dir)
-        context = ApiContext(config, node, roster, verifier, issuer, revocations, telemetry)
-        app.add_routes(signalling_routes(node, events, verifier, _signalling_config(config)))
+        listeners = Listeners(config.http, config.data_dir)
+        tier = RelayTier(
+            config,
+            node,
+            events,
+            issuer,
+            verifier,
+            revocations,
+            http,
+            own_url=listeners.viewer_url,
+        )
+        revocations.on_revoked = tier.tell_revoked
+        telemetry = Telemetry(tier.fleet, roster, config.data_dir, relay_rows=tier.desk.rows)
+        context = ApiContext(
+            config, tier.fleet, roster, verifier, issuer, revocations, telemetry, tier.desk, node
+        )
+        signalling = signalling_routes(tier.placing, events, verifier, _signalling_config(config))
+        app.add_routes(tier.whip.over(signalling))
+        app.add_routes(tier.endpoint.routes())
         app.add_routes(api_routes(context))
         await runner.setup()
         await stack.enter_async_context(_task(telemetry.run()))
-        listeners = Listeners(config.http, config.data_dir)
         await listeners.open(runner)
+        await stack.enter_async_context(tier.running())
         context.base_url = listeners.base_url()
         links = make_links(config, roster, issuer, context.base_url)
         settle()
@@ -120,6 +141,7 @@ def _media_config(config: HubConfig) -> MediaNodeConfig:
         takeover_ms=media.takeover_seconds * 1000,
         consent_timeout_ms=media.consent_seconds * 1000,
         video_budget_bps=media.video_budget_kbps * 1000,
+        id=EMBEDDED_ID,
     )
 
 

@@ -11,6 +11,7 @@ from hub.revocation import Revocations
 from hub.roster import Roster
 from hub.telemetry.telemetry import Telemetry
 from hub.tokens import TokenIssuer
+from relay.node.media_node import MediaNode
 from relay.node.snapshot import NodeSnapshot
 from relay.signalling.auth import TokenVerifier
 
@@ -78,7 +79,8 @@ class NoRelays:
 
 @dataclass
 class ApiContext:
-    """One hub. relays: what the operator does with them. base_url: how this machine reaches the
+    """One hub. relays: what the operator does with them. embedded: the node
+    in this process. base_url: how this machine reaches the
     pages, set once the ports are known."""
 
     config: HubConfig
@@ -89,6 +91,7 @@ class ApiContext:
     revocations: Revocations
     telemetry: Telemetry
     relays: RelayDesk = field(default_factory=NoRelays)
+    embedded: MediaNode | None = None
     base_url: str = ""
 
     def __post_init__(self) -> None:

@@ -10,7 +10,6 @@ from hub.api.context import ApiContext
 from hub.api.respond import Route, json_response, require_grant
 from hub.telemetry.metrics import HubCollector
 from relay.node.health import is_open_to, open_addresses
-from relay.node.media_node import MediaNode
 from relay.node.metrics import MediaNodeCollector
 
 POLL_LATE_S = 10.0
@@ -24,8 +23,8 @@ class HealthApi:
         self._open_to = open_addresses(context.config.metrics.open_to)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(HubCollector(context.telemetry))
-        if isinstance(context.node, MediaNode):
-            self._registry.register(MediaNodeCollector(context.node))
+        if context.embedded is not None:
+            self._registry.register(MediaNodeCollector(context.embedded))
 
     def routes(self) -> list[Route]:
         """(method, path, handler)."""

@@ -12,8 +12,7 @@ Json = dict[str, Any]
 
 
 class SeenRelay(Protocol):
-    """A relay as the registry knows it. state: a word of the registry's table. evidence_ms: of the
-    last proof that it serves."""
+    """A relay as the registry knows it. evidence_ms: of the last proof that it serves."""
 
     @property
     def hello(self) -> Hello: ...
@@ -30,9 +29,6 @@ class SeenRelay(Protocol):
     @property
     def evidence_ms(self) -> float: ...
 
-    @property
-    def state(self) -> str: ...
-
 
 class RelayTable:
     """Remembers the last report of each relay for the rates."""
@@ -41,14 +37,15 @@ class RelayTable:
         self._before: dict[str, tuple[float, NodeSnapshot]] = {}
         self._rates: dict[str, tuple[float, float, float]] = {}
 
-    def rows(self, relays: Sequence[SeenRelay], now_ms: float) -> list[Json]:
-        """By id. Rates are of the last two reports, ages in ms."""
-        for gone in self._before.keys() - {relay.hello.id for relay in relays}:
+    def rows(self, relays: Sequence[tuple[SeenRelay, str]], now_ms: float) -> list[Json]:
+        """Of (relay, state), by id. Rates are of the last two reports, ages in ms."""
+        for gone in self._before.keys() - {relay.hello.id for relay, _ in relays}:
             del self._before[gone]
             self._rates.pop(gone, None)
-        return [self._row(relay, now_ms) for relay in sorted(relays, key=lambda r: r.hello.id)]
+        in_order = sorted(relays, key=lambda pair: pair[0].hello.id)
+        return [self._row(relay, state, now_ms) for relay, state in in_order]
 
-    def _row(self, relay: SeenRelay, now_ms: float) -> Json:
+    def _row(self, relay: SeenRelay, state: str, now_ms: float) -> Json:
         hello, beat, snapshot = relay.hello, relay.beat, relay.snapshot
         packets_in, packets_out, bitrate = self._rate(relay)
         pull = _main_pull(snapshot)
@@ -56,7 +53,7 @@ class RelayTable:
         return {
             "id": hello.id,
             "role": hello.role,
-            "state": relay.state,
+            "state": state,
             "version": hello.version,
             "pid": hello.pid,
             "base_url": hello.base_url,
@@ -65,7 +62,7 @@ class RelayTable:
             "load": round(viewers / hello.capacity, 3),
             "cpu": round(beat.cpu, 2) if beat else None,
             "lag_ms": round(beat.lag_ms, 1) if beat else None,
-            "draining": bool(beat and beat.draining),
+            "draining": state == "draining",
             "upstream": pull.state if pull else "none",
             "upstream_url": pull.url if pull else None,
             "upstream_rtt_ms": _rounded(pull.rtt_ms) if pull else None,

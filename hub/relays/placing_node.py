@@ -1,0 +1,111 @@
+"""The hub's node as viewers meet it: sends them to their relay, or serves them itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Literal
+from urllib.parse import quote
+
+from hub.relays.registry import Relay, RelayRegistry
+from hub.relays.tickets import TicketOffice
+from hub.state.placement import alternatives, place
+from relay.node.media_node import MediaNode
+from relay.signalling.node_protocol import Accepted, Grant, Redirected, Refused, SignallingSession
+from relay.signalling.offer import Offer
+
+REQUEST_SCHEME: ContextVar[Literal["http", "https"]] = ContextVar("scheme", default="http")
+"""Of the request that is being served: a page on HTTPS may not be sent to a plain HTTP relay."""
+
+
+class PlacingNode:
+    """Implements `relay.signalling.node_protocol.SignallingNode`.
+
+    chosen: the relay that an operator has named for a commune. clock: monotonic milliseconds.
+    """
+
+    def __init__(
+        self,
+        node: MediaNode,
+        registry: RelayRegistry,
+        office: TicketOffice,
+        *,
+        chosen: Callable[[str], str | None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._node = node
+        self._registry = registry
+        self._office = office
+        self._chosen = chosen
+        self._clock = clock
+
+    async def publish(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
+        """At the embedded node."""
+        return await self._node.publish(stream, offer, grant)
+
+    async def view(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
+        """Raises Redirected when a relay takes the viewer, Refused when nobody does."""
+        if grant.scope == "view" and not grant.ticket_id and stream in self._node.streams:
+            relay = self._place(grant)
+            if relay is not None:
+                self._check_on_air(stream)
+                raise Redirected(self._url(relay, stream, self._ticket(relay, stream, grant)))
+        return await self._node.view(stream, offer, grant)
+
+    def session(self, session_id: str) -> SignallingSession | None:
+        """Of the embedded node: relays keep their own."""
+        return self._node.session(session_id)
+
+    def alternatives_for(self, commune: str) -> list[str]:
+        """Base URLs of relays that a page may try by itself, best first."""
+        loads = self._registry.loads(self._clock())
+        order = alternatives(commune, loads, first=self._chosen(commune))
+        return [base_url(self._registry.get(relay_id)) for relay_id in order]
+
+    def move_url(self, commune: str, stream: str, *, away_from: str, to: str | None) -> str | None:
+        """Where a viewer that must leave a node goes; None when no relay can take it."""
+        now_ms = self._clock()
+        loads = [load for load in self._registry.loads(now_ms) if load.id != away_from]
+        placement = place(commune, loads, chosen=to or self._chosen(commune))
+        if placement is None:
+            return None
+        relay = self._registry.get(placement.relay)
+        ticket = self._office.ticket_for_commune(commune, relay.id, stream)
+        self._registry.on_placed(relay.id, commune, "", now_ms)
+        return self._url(relay, stream, ticket)
+
+    def _place(self, grant: Grant) -> Relay | None:
+        now_ms = self._clock()
+        loads = self._registry.loads(now_ms)
+        if REQUEST_SCHEME.get() == "https":
+            loads = [load for load in loads if self._registry.get(load.id).hello.https_url]
+        placement = place(
+            grant.subject,
+            loads,
+            avoid=self._registry.unreached(grant.subject, grant.token_id, now_ms),
+            chosen=self._chosen(grant.subject),
+        )
+        if placement is None:
+            return None
+        self._registry.on_placed(placement.relay, grant.subject, grant.token_id, now_ms)
+        return self._registry.get(placement.relay)
+
+    def _check_on_air(self, stream: str) -> None:
+        """Raises Refused when every node says that nobody publishes: a relay could say no more."""
+        reports = [r.snapshot for r in self._registry.relays() if r.snapshot is not None]
+        streams = [s for report in reports for s in report.streams if s.name == stream]
+        on_air = self._node.streams[stream].codecs_on_air()
+        if reports and not on_air and not any(s.state == "on_air" for s in streams):
+            retry_s = self._node.config.retry_after_s
+            raise Refused(409, "Nothing is on the air on this stream yet.", retry_s)
+
+    def _ticket(self, relay: Relay, stream: str, grant: Grant) -> str:
+        return self._office.ticket(grant, relay.id, stream)
+
+    def _url(self, relay: Relay, stream: str, ticket: str) -> str:
+        return f"{base_url(relay)}/whep/{quote(stream, safe='')}?ticket={ticket}"
+
+
+def base_url(relay: Relay) -> str:
+    """How viewers reach it: over TLS where it can, for that works from every page."""
+    return (relay.hello.https_url or relay.hello.base_url).rstrip("/")
