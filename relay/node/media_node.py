@@ -194,7 +194,7 @@ class MediaNode:
         """What is on the air; a relay pulls it first. Raises Refused."""
         on_air = stream.codecs_on_air()
         pull = self.pulls.get(stream.name)
-        if not on_air and pull is not None:
+        if not on_air and pull is not None and pull.possible:
             try:
                 await pull.ready(grant.path, PULL_WAIT_S)
             except Refused as refusal:

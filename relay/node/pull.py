@@ -92,6 +92,11 @@ class Pull:
             return self._state
         return PullState.SILENT if self._is_silent(self._feed) else PullState.LIVE
 
+    @property
+    def possible(self) -> bool:
+        """Whether there is anything to pull from."""
+        return bool(self._settings.upstreams.urls)
+
     def snapshot(self) -> UpstreamSnapshot | None:
         """None when nothing is pulled."""
         if self._task is None:
