@@ -104,6 +104,7 @@ class LivePublisher:
         self._pacer = Pacer(self._send)
         self._watch = ReceiverWatch(0.0)
         self._lost_ms: float | None = None
+        self._silent_url = ""
         self._ports: dict[WhipClient, MediaPort] = {}
         self._goodbyes: set[asyncio.Task[None]] = set()
         self._frames = 0
@@ -182,7 +183,9 @@ class LivePublisher:
         timeout_s = min(DEFAULT_TIMEOUT_S, patience_s * 2.0 ** min(failed, 10))
         if not self.status.sessions and len(self._urls) == 1:
             timeout_s = DEFAULT_TIMEOUT_S
-        return [_Place(url, timeout_s, index == 0) for index, url in enumerate(self._urls)]
+        places = [_Place(url, timeout_s, index == 0) for index, url in enumerate(self._urls)]
+        # Who has just fallen silent would only let us wait.
+        return sorted(places, key=lambda place: place.url == self._silent_url)
 
     async def _connect(self, place: _Place) -> WhipClient:
         """A client whose path is up. Raises ClientError."""
@@ -224,6 +227,7 @@ class LivePublisher:
         self._feed.request_keyframe()
         if self._lost_ms is not None:
             self.status.last_gap_ms = round(now_ms - self._lost_ms, 1)
+        self._silent_url = ""
         self.status.url = place.url
         self.status.sessions += 1
         self.status.codec = " + ".join(s.codec.name for s in self._sender.senders.values())
@@ -240,6 +244,7 @@ class LivePublisher:
                     client.send_rtcp(report)
             if await client.wait_closed(timeout_s=LOOK_S):
                 return
+        self._silent_url = self.status.url
 
     def _let_go(self, client: WhipClient) -> None:
         """Say goodbye behind the back of the next attempt: a dead server does not answer."""
@@ -271,6 +276,7 @@ class LivePublisher:
             self._sender.on_rtcp(packet, time.time(), now_ms, self._client.send_rtp)
 
     def _on_wait(self, error: ClientError, delay_s: float) -> None:
+        self._silent_url = ""
         self.status.error = error.detail
         self.status.retry_in_s = round(delay_s, 2)
         self._change("waiting")

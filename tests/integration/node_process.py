@@ -1,7 +1,7 @@
-"""A media node with a test picture on the air, as a process that may be killed or frozen.
+"""A media node, with a test picture or without, as a process that may be killed or frozen.
 
-`python -m tests.integration.node_process` reads a private key (PEM) from $NODE_KEY, prints its
-base URL once the picture is on the air, and sends its viewers away to the URL read from stdin.
+`python -m tests.integration.node_process [picture]` reads a private key (PEM) from $NODE_KEY,
+prints its base URL once it serves, and sends its viewers away to the URL read from stdin.
 """
 
 from __future__ import annotations
@@ -57,11 +57,14 @@ class NodeProcess:
 
 
 @contextlib.asynccontextmanager
-async def node_process(key: Ed25519PrivateKey) -> AsyncIterator[NodeProcess]:
-    """Start a node and wait until its picture is on the air."""
+async def node_process(
+    key: Ed25519PrivateKey, *, picture: bool = True
+) -> AsyncIterator[NodeProcess]:
+    """Start a node and wait until it serves, with a picture on the air if wished."""
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.integration.node_process"),
+        *(["picture"] if picture else []),
         cwd=ROOT,
         env={**os.environ, "NODE_KEY": pem.decode()},
         stdin=PIPE,
@@ -83,20 +86,18 @@ async def main() -> None:
     """Run until killed."""
     key = load_pem_private_key(os.environ["NODE_KEY"].encode(), None)
     assert isinstance(key, Ed25519PrivateKey)
-    async with media_server(key=key) as server:
-        publisher = asyncio.create_task(
-            LivePublisher(
-                PictureFeed("Kỳ họp", bits_per_second=600_000),
-                server.whip_url,
-                server.token("publish", "studio"),
-                http=server.http,
-                full_bps=600_000,
-            ).run()
-        )
-        await server.on_air(20)
+    async with media_server(key=key) as server, asyncio.TaskGroup() as tasks:
+        if "picture" in sys.argv[1:]:
+            tasks.create_task(_picture(server).run())
+            await server.on_air(20)
         print(server.base_url, flush=True)
-        await _obey(server)
-        publisher.cancel()
+        tasks.create_task(_obey(server))
+
+
+def _picture(server: MediaServer) -> LivePublisher:
+    feed = PictureFeed("Kỳ họp", bits_per_second=600_000)
+    token = server.token("publish", "studio")
+    return LivePublisher(feed, server.whip_url, token, http=server.http, full_bps=600_000)
 
 
 async def _obey(server: MediaServer) -> None:

@@ -9,7 +9,7 @@ import click
 import pytest
 
 from hub.cli.watch_report import crowd, describe_crowd, describe_one, percentile
-from relay.client.viewer_figures import ViewerFigures
+from relay.client.viewer_figures import MAX_ENTRIES, Recovery, ViewerFigures, Visit
 
 
 def viewer(name: str, **values: object) -> ViewerFigures:
@@ -34,6 +34,30 @@ def test_a_crowd_is_summed_up() -> None:
     assert json.loads(json.dumps(figures.as_dict()))["elapsed_s"] == 12.3
     assert "2/3 viewers" in describe_crowd(figures)
     assert "1× nothing is on air" in describe_crowd(figures)
+
+
+def test_recoveries_and_places_of_a_crowd() -> None:
+    first, second = Visit(0.1, "http://a.test"), Visit(2.0, "http://b.test:81")
+    viewers = [
+        viewer("an-phu", places=[first, second], recoveries=[Recovery(1.2, "silent", 800.0)]),
+        viewer("ha-bac", places=[first], moves=[Recovery(1.0, "reconnect", 33.0)]),
+        viewer("ha-nam", state="waiting", places=[first]),
+        viewer("tu-ky", places=[second], recoveries=[Recovery(1.2, "closed", 50.0)]),
+    ]
+    figures = crowd(viewers, 3)
+    assert figures.by_place == {"http://b.test:81": 2, "http://a.test": 1}
+    assert (figures.recoveries, figures.recovery_max_ms) == (2, 800.0)
+    assert (figures.recovery_p50_ms, figures.recovery_p95_ms) == (800.0, 800.0)
+    assert (figures.moves, figures.move_max_ms) == (1, 33.0)
+    assert "recoveries 2 (max 800 ms)" in describe_crowd(figures)
+
+
+def test_lists_of_a_viewer_are_bounded() -> None:
+    figures = ViewerFigures("an-phu")
+    for number in range(MAX_ENTRIES + 5):
+        figures.recovered(Recovery(float(number), "silent", 1.0))
+    assert len(figures.recoveries) == MAX_ENTRIES
+    assert figures.recoveries[-1].at_s == MAX_ENTRIES + 4
 
 
 def test_lines_for_one() -> None:
