@@ -26,7 +26,8 @@ class MediaSession:
     """One WHIP or WHEP session over one peer.
 
     id: unguessable. etag: of the current ICE session. owner: token_id of its grant.
-    subject: commune slug or publisher name. created_ms: monotonic milliseconds.
+    subject: commune slug, publisher name or relay id. key: stands for the owner's token on a
+    session made with a ticket. created_ms: monotonic milliseconds.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class MediaSession:
         created_ms: float,
     ) -> None:
         self.id = secrets.token_urlsafe(24)
+        self.key = secrets.token_urlsafe(24)
         self.kind: Literal["publisher", "viewer"] = kind
         self.stream = stream
         self.grant = grant
@@ -52,6 +54,11 @@ class MediaSession:
         self._port = port
         self._peer: Peer | None = None
         self._remote_ufrags: deque[str] = deque(maxlen=MAX_UFRAGS)
+
+    @property
+    def connected(self) -> bool:
+        """Whether DTLS was ever up."""
+        return self.connected_ms is not None
 
     @property
     def peer(self) -> Peer:

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from hmac import compare_digest
 from typing import Literal
 from urllib.parse import quote
 
@@ -36,11 +37,13 @@ from relay.signalling.offer import SdpError, SdpFragment, parse_fragment, parse_
 from relay.signalling.problem import HttpProblem, problem_response
 from relay.signalling.rate_limit import RateLimiter
 from relay.signalling.sse import SseResource
+from relay.signalling.ticket_book import TicketBook
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 SSE_REL = "urn:ietf:params:whep:ext:core:server-sent-events"
 
+KEY = "key"
 PATH_HEADER = "Wardcast-Path"
 LINEAGE_HEADER = "Wardcast-Lineage"
 MAX_PATH_NODES = 64
@@ -147,6 +150,7 @@ class SessionResource:
         self._config = config
         self._scopes: tuple[Scope, ...] = ("publish",) if protocol == "whip" else ("view", "relay")
         self._kind = "publisher" if protocol == "whip" else "viewer"
+        self._tickets = TicketBook()
         self._by_token = RateLimiter(
             max(config.rate * config.token_share, MIN_TOKEN_RATE),
             max(config.burst * config.token_share, MIN_TOKEN_BURST),
@@ -186,18 +190,25 @@ class SessionResource:
         raise _not_allowed(methods)
 
     def owned_session(self, request: web.Request) -> SignallingSession:
-        """The session of the URL, if the token may touch it: 401, 403 or 404 otherwise."""
+        """The session of the URL, if its key or the token may touch it; else 401, 403 or 404."""
+        session = self._node.session(request.match_info["session"])
+        if session is not None and (
+            session.kind != self._kind or session.stream != request.match_info["stream"]
+        ):
+            session = None
+        key = request.query.get(KEY, "") if self._config.accept_query_token else ""
+        if key:
+            # Without a session nothing tells a good key from a bad one: either way it is gone.
+            if session is None:
+                raise HttpProblem(404, "There is no such session (any more).")
+            if compare_digest(key.encode(), session.key.encode()):
+                return session
         token = self._token(request)
         try:
             grant = self._verifier.verify(token)
         except InvalidToken as error:
             raise _unauthorized(str(error)) from error
-        session = self._node.session(request.match_info["session"])
-        if (
-            session is None
-            or session.kind != self._kind
-            or session.stream != request.match_info["stream"]
-        ):
+        if session is None:
             raise HttpProblem(404, "There is no such session (any more).")
         if not self._may_touch(grant, session):
             raise HttpProblem(403, "This session belongs to somebody else.")
@@ -219,14 +230,35 @@ class SessionResource:
             offer = parse_offer(text)
         except SdpError as error:
             raise HttpProblem(400, f"The offer cannot be read: {error}.") from error
+        if grant.ticket_id:
+            await self._take_ticket(grant.ticket_id)
         verb = self._node.publish if self.protocol == "whip" else self._node.view
-        return self._created(stream, await verb(stream, offer, grant), grant)
+        accepted = await verb(stream, offer, grant)
+        if grant.ticket_id:
+            self._tickets.note(grant.ticket_id, accepted.session_id, time.monotonic())
+        by_query = not bearer_token(request.headers.get("Authorization"))
+        return self._created(stream, accepted, grant, with_key=by_query)
 
-    def _created(self, stream: str, accepted: Accepted, grant: Grant) -> web.Response:
+    async def _take_ticket(self, ticket_id: str) -> None:
+        """Raises the 403 of a ticket whose viewer is here."""
+        earlier = self._tickets.session_of(ticket_id, time.monotonic())
+        session = self._node.session(earlier) if earlier is not None else None
+        if session is None:
+            return
+        if session.connected:
+            raise HttpProblem(403, "This ticket has been used.")
+        await session.close()
+
+    def _created(
+        self, stream: str, accepted: Accepted, grant: Grant, *, with_key: bool
+    ) -> web.Response:
         path = f"/{self.protocol}/{quote(stream, safe='')}/{accepted.session_id}"
         location = self._config.public_url.rstrip("/") + path
+        session = self._node.session(accepted.session_id)
+        # Who came by a ticket has no header to send: its session's URL is all that it needs.
+        query = f"?{KEY}={session.key}" if with_key and session is not None else ""
         response = web.Response(status=201, text=accepted.answer_sdp, content_type=SDP)
-        response.headers["Location"] = location
+        response.headers["Location"] = location + query
         response.headers["ETag"] = f'"{accepted.etag}"'
         self._add_ice_servers(response)
         if self._config.turn is not None:
@@ -236,7 +268,9 @@ class SessionResource:
             if grant.scope == "relay":
                 response.headers[LINEAGE_HEADER] = ", ".join(accepted.lineage)
             types = ",".join(self._config.event_types)
-            response.headers.add("Link", f'<{location}/sse>; rel="{SSE_REL}"; events="{types}"')
+            response.headers.add(
+                "Link", f'<{location}/sse{query}>; rel="{SSE_REL}"; events="{types}"'
+            )
         return response
 
     async def _patch(self, request: web.Request) -> web.Response:

@@ -66,7 +66,13 @@ class SignallingSession(Protocol):
     stream: str
     owner: str
     """token_id of the grant that made it."""
+    key: str
+    """Unguessable; does what the owner's token does, for this session alone."""
     etag: str
+
+    @property
+    def connected(self) -> bool:
+        """Whether its transport was ever up."""
 
     def knows_ufrag(self, ufrag: str) -> Literal["current", "past", "new"]:
         """Whether the client's ufrag is in use, was in use before a restart, or is new."""

@@ -33,6 +33,8 @@ class FakeSession:
         self.kind: Literal["publisher", "viewer"] = kind
         self.stream = stream
         self.owner = grant.token_id
+        self.key = secrets.token_urlsafe(24)
+        self.connected = False
         self.etag = secrets.token_hex(8)
         self.ufrags: list[str] = []
         self.fragments: list[SdpFragment] = []
