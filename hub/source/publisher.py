@@ -20,7 +20,7 @@ from hub.source.units import Feed
 from relay.client.backoff import Backoff
 from relay.client.errors import ClientError, MediaTimeoutError
 from relay.client.http_session import DEFAULT_TIMEOUT_S
-from relay.client.reconnect import connect_somewhere
+from relay.client.reconnect import Connector
 from relay.client.whip_client import WhipClient
 from relay.transport.port import MediaPort
 
@@ -155,11 +155,17 @@ class LivePublisher:
         """Connect, stay, come back; ends only with an error or by cancellation."""
         backoff = Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S)
         short_lived = 0
+        connector = Connector(
+            self._connect,
+            patience_s=lambda place: place.timeout_s,
+            discard=lambda found: self._let_go(found[0]),
+            backoff=backoff,
+            on_wait=self._on_wait,
+        )
         try:
             while True:
-                client = await connect_somewhere(
-                    self._round, self._connect, backoff=backoff, on_wait=self._on_wait
-                )
+                client, place = await connector.connect(self._round)
+                self._begin(client, place)
                 began_s = time.monotonic()
                 try:
                     await self._stay(client)
@@ -187,8 +193,10 @@ class LivePublisher:
         # Who has just fallen silent would only let us wait.
         return sorted(places, key=lambda place: place.url == self._silent_url)
 
-    async def _connect(self, place: _Place) -> WhipClient:
+    async def _connect(self, place: _Place, alone: asyncio.Event) -> tuple[WhipClient, _Place]:
         """A client whose path is up. Raises ClientError."""
+        # A publisher has one session: beside this place no other is asked.
+        alone.set()
         self._change("connecting")
         port = await MediaPort.open(port=0)
         client = WhipClient(
@@ -213,8 +221,7 @@ class LivePublisher:
                 # Only the first URL can refuse for good.
                 raise ClientError(error.detail, status=error.status) from error
             raise
-        self._begin(client, place)
-        return client
+        return client, place
 
     def _begin(self, client: WhipClient, place: _Place) -> None:
         now_ms = time.monotonic() * 1000

@@ -65,6 +65,7 @@ class Leg:
         self.loss: Loss | None = None
         self.move_url: str | None = None
         """Where the node sends its viewer; "" leaves the choice to the viewer."""
+        self.answered = asyncio.Event()
         self.news = asyncio.Event()
         self.lost = asyncio.Event()
         self.shows = False
@@ -82,6 +83,7 @@ class Leg:
         """The session's answer is there: packets may come from now on."""
         self.negotiation = negotiation
         self.reception = ViewerReception(negotiation)
+        self.answered.set()
 
     def on_rtp(self, packets: list[bytes], now_ms: float) -> None:
         """Clear packets of one batch."""

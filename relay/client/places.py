@@ -1,6 +1,6 @@
 """Where a viewer may go (sans-I/O): the hub first, then the alternatives that it has told of.
 
-Answers are waited for only shortly while there is another place to ask; the patience doubles with
+An answer is waited for only shortly before another place is asked too; the patience doubles with
 each round in vain, so that a slow line or a crowd at the door is not mistaken for a dead hub.
 """
 
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from yarl import URL
 
-ANSWER_S = 0.5
-LONE_ANSWER_S = 2.0
-"""Of the only place, once there was a session; nobody else can be asked meanwhile."""
+PATIENCE_S = 0.5
+ANSWER_S = 4.0
 MAX_ANSWER_S = 8.0
+INVITED_ANSWER_S = 2.0
 PATH_S = 2.0
 """ICE and DTLS after the answer."""
 MAX_ALTERNATIVES = 16
@@ -22,11 +22,13 @@ MAX_ALTERNATIVES = 16
 
 @dataclass(frozen=True)
 class Place:
-    """A WHEP URL to try. timeout_s: for each HTTP answer. limit_s: until the path is up.
+    """A WHEP URL to try. patience_s: without an answer, then the next place is asked too.
+    timeout_s: for each HTTP answer. limit_s: until the path is up.
     home: the URL that was asked for, whose refusal counts. ticket: the URL is its own proof.
     shun: origin that a redirect must not lead to."""
 
     url: str
+    patience_s: float
     timeout_s: float
     limit_s: float
     home: bool = False
@@ -70,14 +72,15 @@ class Places:
         own = str(URL(self.home).origin())
         others = [base for base in bases if base != own]
         shift = self._turn % len(others) if others else 0
-        base_s = ANSWER_S if others else (MAX_ANSWER_S if first else LONE_ANSWER_S)
-        timeout_s = min(MAX_ANSWER_S, base_s * 2.0 ** min(failed, 10))
-        path_s = PATH_S if others else 3 * PATH_S
-        limit_s = 2 * timeout_s + path_s
+        patience_s = min(MAX_ANSWER_S, PATIENCE_S * 2.0 ** min(failed, 10))
+        timeout_s = ANSWER_S if others or not first else MAX_ANSWER_S
+        if failed:
+            timeout_s = MAX_ANSWER_S
+        limits = (patience_s, timeout_s, timeout_s + (PATH_S if others else 3 * PATH_S))
         urls = [f"{base}/whep/{self._stream}" for base in (*others[shift:], *others[:shift])]
         places = [
-            Place(self.home, timeout_s, limit_s, home=True, shun=silent),
-            *(Place(url, timeout_s, limit_s, shun=silent) for url in urls),
+            Place(self.home, *limits, home=True, shun=silent),
+            *(Place(url, *limits, shun=silent) for url in urls),
         ]
         return sorted(places, key=lambda place: str(URL(place.url).origin()) == silent)
 
@@ -87,7 +90,8 @@ def invited(url: str) -> Place:
     parsed = URL(url)
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise ValueError("not an HTTP URL")
-    return Place(url, LONE_ANSWER_S, 2 * LONE_ANSWER_S + PATH_S, ticket="ticket" in parsed.query)
+    limit_s = INVITED_ANSWER_S + PATH_S
+    return Place(url, limit_s, INVITED_ANSWER_S, limit_s, ticket="ticket" in parsed.query)
 
 
 def _origins(bases: Iterable[object]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from relay.client.leg import Leg, ViewerSession
 from relay.client.liveness import Loss
 from relay.client.places import Place, Places, invited
 from relay.client.reception import ViewerReception
-from relay.client.reconnect import connect_somewhere
+from relay.client.reconnect import Connector
 from relay.client.viewer_figures import ViewerFigures
 from relay.client.watch_tally import WatchTally
 from relay.core.negotiation import PublisherNegotiation
@@ -66,6 +66,14 @@ class Watcher:
         self._on_media = on_media
         self._backoff = backoff or Backoff()
         self._sleep = sleep
+        self._connector = Connector(
+            self._attempt,
+            patience_s=lambda place: place.patience_s,
+            discard=self._drop,
+            backoff=self._backoff,
+            on_wait=self._on_wait,
+            sleep=sleep,
+        )
         self._main: Leg | None = None
         self._incoming: Leg | None = None
         self._taken_over = asyncio.Event()
@@ -124,6 +132,9 @@ class Watcher:
     def on_leg_media(self, leg: Leg, packets: Sequence[bytes], now_ms: float) -> None:
         """Media of either leg; the first picture of the incoming one makes it the main one."""
         self.tally.on_arrival(now_ms)
+        if self._main is None and leg is not self._incoming:
+            # Packets may come before `connect` returns, and a decoder wants the first picture.
+            self._main = leg
         if leg is self._incoming and leg.shows:
             self._take_over(leg)
         if leg is self._main and packets and self._on_media is not None:
@@ -132,23 +143,23 @@ class Watcher:
     # -- joining and staying
 
     async def _join(self) -> Leg:
-        first = not self.figures.sessions
-        return await connect_somewhere(
-            lambda failed: self.places.round(failed, first=first, silent=self._silent),
-            self._attempt,
-            backoff=self._backoff,
-            on_wait=self._on_wait,
-            sleep=self._sleep,
-        )
+        leg = await self._connector.connect(self._round)
+        if self._main is not leg and self._main is not None:
+            self._drop(self._main)
+        self._main = leg
+        self._adopted(leg)
+        return leg
 
-    async def _attempt(self, place: Place) -> Leg:
-        """A connected main leg. Raises ClientError."""
+    def _round(self, failed: int) -> list[Place]:
         self.figures.state = "connecting"
         self.tally.asks(self._clock())
-        # Packets may come before `connect` returns, and a decoder wants the first picture.
-        self._main = leg = self._new_leg()
+        return self.places.round(failed, first=not self.figures.sessions, silent=self._silent)
+
+    async def _attempt(self, place: Place, answered: asyncio.Event) -> Leg:
+        """A connected leg. Raises ClientError."""
+        leg = self._new_leg()
+        leg.answered = answered
         await self._connect(leg, place)
-        self._adopted(leg)
         return leg
 
     async def _stay(self, leg: Leg) -> Leg:

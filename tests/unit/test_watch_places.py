@@ -30,19 +30,21 @@ def test_given_alternatives_outlive_what_the_hub_tells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("bases", "failed", "first", "timeout_s"),
+    ("bases", "failed", "first", "patience_s", "timeout_s"),
     [
-        ((), 0, True, 8.0),
-        ((), 0, False, 2.0),
-        ((), 5, False, 8.0),
-        (("http://a.test",), 0, True, 0.5),
-        (("http://a.test",), 2, False, 2.0),
-        (("http://a.test",), 1000, False, 8.0),
+        ((), 0, True, 0.5, 8.0),
+        ((), 0, False, 0.5, 4.0),
+        ((), 5, False, 8.0, 8.0),
+        (("http://a.test",), 0, True, 0.5, 4.0),
+        (("http://a.test",), 2, False, 2.0, 8.0),
+        (("http://a.test",), 1000, False, 8.0, 8.0),
     ],
 )
-def test_patience(bases: tuple[str, ...], failed: int, first: bool, timeout_s: float) -> None:
+def test_patience(
+    bases: tuple[str, ...], failed: int, first: bool, patience_s: float, timeout_s: float
+) -> None:
     places = Places(HOME, Alternatives(bases)).round(failed, first=first)
-    assert {place.timeout_s for place in places} == {timeout_s}
+    assert {(place.patience_s, place.timeout_s) for place in places} == {(patience_s, timeout_s)}
     assert all(place.limit_s > timeout_s for place in places)
 
 

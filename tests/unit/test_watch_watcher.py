@@ -158,7 +158,7 @@ async def test_every_place_is_tried_before_any_waiting() -> None:
     others = ["http://a.test/whep/s", "http://b.test:81/whep/s"]
     assert urls == [HOME, *others, HOME, others[0]]
     assert scene.waits == [0.25]
-    patience = [s.place.timeout_s for s in (sessions[0], sessions[3]) if s.place is not None]
+    patience = [s.place.patience_s for s in (sessions[0], sessions[3]) if s.place is not None]
     assert patience == [0.5, 1.0]
 
 
