@@ -9,7 +9,7 @@ import signal
 import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 import aiohttp
@@ -18,6 +18,8 @@ from aiohttp import web
 from hub.api.forwarded import forwarded
 from hub.config import HubConfig
 from hub.listeners import Listeners
+from hub.relays.presence import Presence
+from hub.store.opening import open_store
 from hub.supervisor import Child, stop_all
 from relay.node.config import MediaNodeConfig
 from relay.node.server import RelayServer, RelaySettings, running_relay
@@ -110,7 +112,22 @@ async def serving_relay(config: HubConfig) -> AsyncIterator[RelayServer]:
         server.base_url = listeners.viewer_url()
         server.https_url = _https_url(config, listeners)
         server.start_link()
+        if config.store.redis:
+            store = open_store(config.store)
+            stack.push_async_callback(store.close)
+            await stack.enter_async_context(_beside(Presence(store, server).run()))
         yield server
+
+
+@contextlib.asynccontextmanager
+async def _beside(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Run `work` beside the body; cancelled and awaited at its end."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def run_workers(config: HubConfig, arguments: list[str]) -> None:

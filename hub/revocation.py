@@ -11,12 +11,14 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-from hub.store.interface import Store
+from hub.store.interface import Store, StoreUnavailable
 from relay.control.revoked_tokens import owner_of
 
 PREFIX = "revoked:"
+CHANNEL = "revoked"
 REVOCATION_FILE = "revoked.json"
 
 
@@ -31,6 +33,7 @@ class Revocations:
         self._store = store
         self._path = path
         self._until_ns: dict[str, int] = {} if path is None else _load(path)
+        self._unwritten = set(self._until_ns)
         self.on_revoked: Callable[[str, int], None] = lambda owner, until_ns: None
 
     def is_revoked(self, token_id: str) -> bool:
@@ -46,15 +49,31 @@ class Revocations:
         """Take back all tokens that the subject has for this scope. Raises OSError."""
         owner, now_ns = f"{scope}.{subject}", time.time_ns()
         self._until_ns[owner] = now_ns
+        self._unwritten.add(owner)
         self._save()
         self.on_revoked(owner, now_ns)
-        await self._store.put(PREFIX + owner, str(now_ns))
+        with suppress(StoreUnavailable):  # Written when the store is back.
+            await self.write_all()
+
+    async def write_all(self) -> None:
+        """Put what the store does not have yet there, and tell. Raises StoreUnavailable."""
+        for owner in sorted(self._unwritten):
+            await self._store.put(PREFIX + owner, str(self._until_ns[owner]))
+            await self._store.publish(CHANNEL, owner)
+            self._unwritten.discard(owner)
 
     async def refresh(self) -> None:
-        """Take over what other processes put into the store."""
-        for key, value in (await self._store.scan(PREFIX)).items():
+        """Take over what other processes put into the store, and give it what it has lost.
+
+        Raises StoreUnavailable.
+        """
+        kept = await self._store.scan(PREFIX)
+        for key, value in kept.items():
             owner = key.removeprefix(PREFIX)
-            self._until_ns[owner] = max(int(value), self._until_ns.get(owner, -1))
+            if value.isdigit() and int(value) > self._until_ns.get(owner, -1):
+                self._until_ns[owner] = int(value)
+                self.on_revoked(owner, int(value))
+        self._unwritten |= {o for o in self._until_ns if PREFIX + o not in kept}
 
     def _save(self) -> None:
         if self._path is None:

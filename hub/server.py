@@ -21,7 +21,7 @@ from hub.listeners import Listeners
 from hub.relays.tier import EMBEDDED_ID, NOTE_SCHEME, RelayTier
 from hub.revocation import REVOCATION_FILE, Revocations
 from hub.roster import Roster
-from hub.store.memory import MemoryStore
+from hub.store.opening import open_store
 from hub.telemetry.telemetry import Telemetry
 from hub.tokens import KEY_FILE, TokenIssuer, load_or_create_key
 from relay.node.config import MediaNodeConfig
@@ -62,7 +62,8 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
     """
     roster = Roster.load(config.roster)
     issuer = TokenIssuer(load_or_create_key(config.data_dir / KEY_FILE))
-    revocations = Revocations(MemoryStore(), config.data_dir / REVOCATION_FILE)
+    store = open_store(config.store)
+    revocations = Revocations(store, config.data_dir / REVOCATION_FILE)
     verifier = TokenVerifier([issuer.public_key], revocations.is_revoked, node_id=EMBEDDED_ID)
     events = EventHub()
     async with contextlib.AsyncExitStack() as stack:
@@ -91,9 +92,12 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
             verifier,
             revocations,
             http,
+            store,
             own_url=listeners.viewer_url,
         )
+        stack.push_async_callback(store.close)
         revocations.on_revoked = tier.tell_revoked
+        await tier.mirror.load()
         telemetry = Telemetry(tier.fleet, roster, config.data_dir, relay_rows=tier.desk.rows)
         context = ApiContext(
             config, tier.fleet, roster, verifier, issuer, revocations, telemetry, tier.desk, node

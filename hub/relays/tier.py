@@ -16,12 +16,14 @@ from hub.config import HubConfig
 from hub.relays.desk import Desk
 from hub.relays.fleet import Fleet
 from hub.relays.link_endpoint import LinkEndpoint
+from hub.relays.mirror import Mirror
 from hub.relays.placing_node import REQUEST_SCHEME, PlacingNode, base_url
 from hub.relays.probe import Prober
 from hub.relays.registry import Relay, RelayRegistry, RelayState
 from hub.relays.tickets import TicketOffice
 from hub.relays.whip_pass import WhipPass
 from hub.revocation import Revocations
+from hub.store.interface import Store
 from hub.tokens import TokenIssuer
 from relay.control.messages import Directory, Revoked, Welcome
 from relay.node.media_node import MediaNode
@@ -31,6 +33,7 @@ from relay.signalling.auth import TokenVerifier
 from relay.signalling.events import EventHub
 from relay.signalling.http import Handler
 from relay.signalling.rate_limit import RateLimiter
+from relay.transport.parameters import CloseReason
 
 EMBEDDED_ID = "hub"
 LOOK_S = 0.25
@@ -51,6 +54,7 @@ class RelayTier:
         verifier: TokenVerifier,
         revocations: Revocations,
         http: aiohttp.ClientSession,
+        store: Store,
         *,
         own_url: Callable[[], str],
     ) -> None:
@@ -74,8 +78,16 @@ class RelayTier:
             events,
             node.snapshot,
             hub_url=own_url,
-            on_choice=self._on_change,
+            on_choice=self._on_choice,
             clock=self._clock,
+        )
+        self.mirror = Mirror(
+            store,
+            self.registry,
+            self.desk,
+            revocations,
+            clock=self._clock,
+            changed=self._on_change,
         )
         self.fleet = Fleet(node, self.registry, self._clock)
         self.endpoint = LinkEndpoint(
@@ -104,6 +116,7 @@ class RelayTier:
             self._prober.run(),
             self.desk.run(),
             self._keep_told(),
+            self.mirror.run(),
         ]
         tasks = [asyncio.create_task(one) for one in work]
         for task in tasks:
@@ -117,7 +130,11 @@ class RelayTier:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def tell_revoked(self, owner: str, until_ns: int) -> None:
-        """Every relay ends what was taken back."""
+        """Every node ends what was taken back."""
+        for stream in self._node.streams.values():
+            for viewer in tuple(stream.viewers.values()):
+                if self._revocations.is_revoked(viewer.owner):
+                    viewer.peer.close(CloseReason.DELETED)
         for relay in self.registry.relays():
             relay.send(Revoked(owner=owner, until_ns=until_ns))
 
@@ -157,6 +174,10 @@ class RelayTier:
 
     def _chosen(self, commune: str) -> str | None:
         return self.desk.pins.get(commune)
+
+    def _on_choice(self) -> None:
+        self._on_change()
+        self.mirror.note_choice()
 
     def _on_change(self) -> None:
         """Tell each relay whose directory is another now; pull from the origins ourselves."""

@@ -1,23 +1,26 @@
 """Which relay serves a commune: weighted rendezvous hashing with bounded load. Pure.
 
 Every commune ranks all relays by a hash of both names, so that a relay that comes or goes moves its
-own communes alone. A relay that has its share is passed over, so that load stays even; relays
-without recent evidence of life come last, and relays that a viewer could not reach after those.
+own communes alone. A relay that is past its share is passed over, so that load stays even; relays
+without recent evidence of life come after those with it, and relays that a viewer could not reach
+after all others. docs/decisions/0008-placement.md has the figures.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
-SLACK = 0.05
-"""How far past its share a relay may be filled to keep communes where their hash has them."""
+SLACK_VIEWERS = 1.0
+SLACK_RATIO = 0.05
+"""How far past its share a relay may be filled, by whichever is more: room for communes to stay
+where their hash has them."""
 BUSY = 0.85
-"""Share of a core from which a relay counts as having its share."""
+"""Share of a core past which a relay is passed over while another is calm."""
 
 Reason = Literal["pinned", "hash", "overflow", "stale"]
 
@@ -62,54 +65,50 @@ def place(
     chosen: an operator's choice. avoid: relays that this viewer could not reach.
     """
     usable = [r for r in relays if r.ready and not r.draining and r.viewers < r.capacity]
-    for tier, is_first in _tiers(usable, avoid):
-        ranked = rank(commune, tier)
-        pinned = [r for r in ranked if r.id == chosen] or [
-            r for r in ranked if commune in r.affinity
-        ]
-        if pinned:
-            return Placement(pinned[0].id, "pinned")
-        has_room = _has_room(usable)
-        roomy = [r for r in ranked if has_room(r)]
-        found = roomy[0] if roomy else min(ranked, key=lambda r: r.viewers / r.capacity)
-        if not is_first:
-            return Placement(found.id, "stale")
-        return Placement(found.id, "hash" if found is ranked[0] else "overflow")
-    return None
+    if not usable:
+        return None
+    best = min(_order(r, avoid) for r in usable)
+    ranked = rank(commune, [r for r in usable if _order(r, avoid) == best])
+    pinned = [r for r in ranked if r.id == chosen] or [r for r in ranked if commune in r.affinity]
+    if pinned:
+        return Placement(pinned[0].id, "pinned")
+    found = _first_with_room(ranked, usable)
+    if not found.fresh:
+        return Placement(found.id, "stale")
+    return Placement(found.id, "hash" if found is ranked[0] else "overflow")
 
 
 def alternatives(
     commune: str, relays: Sequence[RelayLoad], *, first: str | None = None
 ) -> list[str]:
-    """Ids that a page may try by itself, best first, stale ones last. first: leads the list."""
+    """Ids that a page may try by itself, best first, stale ones last.
+
+    first: goes before its like, fresh or stale; relays pinned to the commune come next.
+    """
     usable = [r for r in relays if r.ready and not r.draining]
-    order = [r.id for tier, _ in _tiers(usable, frozenset()) for r in rank(commune, tier)]
-    return sorted(order, key=lambda name: name != first)
+    order = sorted(
+        rank(commune, usable),
+        key=lambda r: (not r.fresh, r.id != first, commune not in r.affinity),
+    )
+    return [r.id for r in order]
 
 
-def _tiers(
-    relays: Sequence[RelayLoad], avoid: AbstractSet[str]
-) -> list[tuple[list[RelayLoad], bool]]:
-    """Fresh ones, stale ones, those to be avoided; (relays, whether it is the first choice)."""
-    fresh = [r for r in relays if r.fresh and r.id not in avoid]
-    stale = [r for r in relays if not r.fresh and r.id not in avoid]
-    avoided = [r for r in relays if r.id in avoid]
-    tiers = ((fresh, True), (stale, False), (avoided, False))
-    return [(tier, is_first) for tier, is_first in tiers if tier]
+def _order(relay: RelayLoad, avoid: AbstractSet[str]) -> tuple[bool, bool]:
+    """Lower goes first: reachable before avoided, then fresh before stale."""
+    return relay.id in avoid, not relay.fresh
 
 
-def _has_room(relays: Sequence[RelayLoad]) -> Callable[[RelayLoad], bool]:
-    """Whether a relay is below its share of all viewers and one more."""
-    capacity = sum(r.capacity for r in relays)
-    viewers = sum(r.viewers for r in relays) + 1
-    calm = any(r.busy <= BUSY for r in relays)
-
-    def has_room(relay: RelayLoad) -> bool:
+def _first_with_room(ranked: Sequence[RelayLoad], usable: Sequence[RelayLoad]) -> RelayLoad:
+    """The first of `ranked` that is not past its share of all viewers and one more; when all are,
+    the least loaded for its weight. Busy relays only when none is calm."""
+    capacity = sum(r.capacity for r in usable)
+    viewers = sum(r.viewers for r in usable) + 1
+    pool = [r for r in ranked if r.busy <= BUSY] or ranked
+    for relay in pool:
         share = viewers * relay.capacity / capacity
-        bound = max(math.ceil(share), share * (1 + SLACK))
-        return relay.viewers + 1 <= bound and not (calm and relay.busy > BUSY)
-
-    return has_room
+        if relay.viewers + 1 <= share + max(SLACK_VIEWERS, share * SLACK_RATIO):
+            return relay
+    return min(pool, key=lambda r: r.viewers / r.capacity)
 
 
 def _score(commune: str, relay: RelayLoad) -> float:

@@ -215,7 +215,7 @@ class RelayServer:
                 if not self._settings.upstreams:
                     self._upstreams.set(message.origins)
             case Revoked():
-                self._revoke(message.owner, message.until_ns)
+                self.revoke(message.owner, message.until_ns)
             case Move():
                 self._events.session_event(message.session, "reconnect", {"url": message.url})
             case Close():
@@ -235,14 +235,15 @@ class RelayServer:
         )
         self._verifier.set_keys(_keys(message.public_keys))
         for owner, until_ns in message.revoked.items():
-            self._revoke(owner, until_ns)
+            self.revoke(owner, until_ns)
         self._know_streams()
 
     def _know_streams(self) -> None:
         self.node.add_streams(self._memory.streams)
         self.node.keep_warm((*self._settings.keep_warm, *self._memory.keep_warm))
 
-    def _revoke(self, owner: str, until_ns: int) -> None:
+    def revoke(self, owner: str, until_ns: int) -> None:
+        """Tokens of `owner` made until then are void; sessions made with them end."""
         self._revoked.add(owner, until_ns)
         self._remember(revoked=dict(self._revoked.until_ns))
         for stream in self.node.streams.values():
