@@ -98,7 +98,8 @@ class Relay:
         if self.draining:
             return RelayState.DRAINING
         if self.beat is None:
-            return RelayState.JOINING
+            # Without a link probes have proved it: the store knew it from before.
+            return RelayState.JOINING if self.connection else RelayState.READY
         if not self.beat.ready or not self.is_fresh(now_ms):
             return RelayState.SILENT
         return RelayState.READY
