@@ -15,6 +15,8 @@ from relay.node.snapshot import NodeSnapshot
 
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 """A report of 700 viewers has about 500 KB."""
+MAX_FAULTS = 20
+"""To name the first of millions takes seconds: past so many, they are only counted."""
 
 Name = Annotated[str, Field(min_length=1, max_length=128)]
 Url = Annotated[str, Field(pattern=r"^https?://[^\s?#]+$", max_length=512)]
@@ -25,7 +27,7 @@ class MessageError(ValueError):
 
 
 class _Message(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
 
 # -- relay to hub
@@ -159,9 +161,13 @@ def read_from_hub(
 
 
 def _read(adapter: TypeAdapter[_T], text: str) -> _T | None:
+    if len(text) > MAX_MESSAGE_BYTES:
+        raise MessageError(f"message: longer than {MAX_MESSAGE_BYTES} bytes")
     try:
         return adapter.validate_json(text)
     except ValidationError as error:
+        if error.error_count() > MAX_FAULTS:
+            raise MessageError(f"message: {error.error_count()} faults") from None
         first = error.errors(include_input=False, include_url=False)[0]
         if first["type"] == "union_tag_invalid":
             return None
