@@ -84,6 +84,7 @@ class Pull:
         self._waiting: list[tuple[str, ...]] = []
         self._turn = asyncio.Event()
         self._feeds: set[PullFeed] = set()
+        self._said: dict[str, str] = {}
 
     @property
     def state(self) -> PullState:
@@ -175,14 +176,18 @@ class Pull:
     async def _run(self) -> None:
         backoff = Backoff(base_s=RETRY_BASE_S, cap_s=RETRY_CAP_S)
         while True:
-            self._set(PullState.CONNECTING if self._feed is None else PullState.LOST)
+            if self._state == PullState.NONE:
+                self._set(PullState.CONNECTING)
             failed = self._url
             if await self._find(self._settings.upstreams.after(failed)):
                 backoff.succeeded()
                 await self._stay()
+                self._set(PullState.LOST)
                 self.failovers += 1
                 continue
-            self._set(PullState.LOST)
+            # An upstream that answers and has nothing on the air is not lost.
+            nobody = self.refusal is not None and self.refusal.status == 409
+            self._set(PullState.SILENT if nobody else PullState.LOST)
             self._tell()
             await self._pause(backoff.failed())
 
@@ -197,6 +202,7 @@ class Pull:
                 self._log_failure(url, error)
                 continue
             self._feed, self._url = feed, url
+            self._said.clear()
             self.refusal = None
             self._set(PullState.LIVE)
             self._tell()
@@ -313,7 +319,9 @@ class Pull:
                 await self._settings.upstreams.changed()
 
     def _log_failure(self, url: str, error: ClientError) -> None:
-        if self._state != PullState.LOST:
+        """Once for each new reason of an upstream: it is asked again every second."""
+        if self._said.get(url) != error.detail:
+            self._said[url] = error.detail
             keys = {"stream": self._stream.name, "upstream": url}
             log.warning("upstream refused: %s", error.detail, extra=keys)
 
