@@ -191,6 +191,7 @@ class _Lines:
             figures = crowd(viewers, time.monotonic() - self._began)
             line = {"final": True} | figures.as_dict() | self.people.decoding()
             line["began_at"] = round(self._began_at, 3)
+            line["longest_stall_ms"] = self.people.longest_stall_ms
             line["per_viewer"] = _plain(viewers)
             click.echo(json.dumps(line, ensure_ascii=False))
 

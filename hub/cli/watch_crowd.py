@@ -42,13 +42,18 @@ class CrowdPlan:
 
 
 class Crowd:
-    """`run` until cancelled; it ends by itself when every viewer has been refused for good."""
+    """`run` until cancelled; it ends by itself when every viewer has been refused for good.
+
+    longest_stall_ms: by how much this process was late at most; pauses of up to that length may be
+    its own and not a node's.
+    """
 
     def __init__(self, plan: CrowdPlan, http: aiohttp.ClientSession) -> None:
         self._plan = plan
         self._http = http
         self._identity = CrowdIdentity()
         self._check: PictureCheck | None = None
+        self.longest_stall_ms = 0.0
         self._alternatives = Alternatives(plan.alternatives)
         self._watchers = [self._watcher(index) for index in range(plan.viewers)]
 
@@ -138,7 +143,10 @@ class Crowd:
         while True:
             await asyncio.sleep(TICK_S / 4)
             now_ms = time.monotonic() * 1000
-            stalled, last_ms = now_ms - last_ms > STALL_MS, now_ms
+            stalled = now_ms - last_ms > STALL_MS
+            late_ms = now_ms - last_ms - TICK_S * 250
+            self.longest_stall_ms = max(self.longest_stall_ms, round(late_ms, 1))
+            last_ms = now_ms
             if not stalled:
                 for watcher in self._watchers:
                     watcher.judge(now_ms)

@@ -41,6 +41,11 @@ class Pair:
     def figures(self) -> CrowdFigures:
         return crowd(self.people.measure(), 0.0)
 
+    @property
+    def stall(self) -> str:
+        """How far the viewers' own process may be to blame."""
+        return f"stalls of up to {self.people.longest_stall_ms} ms"
+
     async def until(self, condition: Callable[[CrowdFigures], bool]) -> CrowdFigures:
         figures = self.figures()
         try:
@@ -92,7 +97,8 @@ async def test_viewers_of_a_killed_node_land_on_the_other(whole: int) -> None:
         figures = await both.all_at(both.second, 4)
         await both.until(lambda figures: figures.recoveries == 4)
         reasons = {r.reason for v in both.people.measure() for r in v.recoveries}
-        print(f"killed: {figures.recovery_p50_ms} to {figures.recovery_max_ms} ms, {reasons}")
+        took = f"{figures.recovery_p50_ms} to {figures.recovery_max_ms} ms"
+        print(f"killed: {took}, {reasons}, {both.stall}")
         assert reasons <= {"port unreachable", "silent after its events broke", "silent"}
         assert figures.sessions == 8
         assert not figures.errors
@@ -104,7 +110,7 @@ async def test_viewers_of_a_frozen_node_land_on_the_other() -> None:
         figures = await both.all_at(both.second, 4)
         await both.until(lambda figures: figures.recoveries == 4)
         reasons = {r.reason for v in both.people.measure() for r in v.recoveries}
-        print(f"frozen: {figures.recovery_p50_ms} to {figures.recovery_max_ms} ms")
+        print(f"frozen: {figures.recovery_p50_ms} to {figures.recovery_max_ms} ms, {both.stall}")
         assert reasons == {"silent"}
 
 
@@ -113,7 +119,7 @@ async def test_viewers_who_are_sent_away_miss_nothing() -> None:
         both.first.send_away(both.second.whep_url)
         await both.until(lambda figures: figures.moves == 6)
         figures = await both.all_at(both.second, 6)
-        print(f"moved: longest pause {figures.move_max_ms} ms")
+        print(f"moved: longest pause {figures.move_max_ms} ms, {both.stall}")
         assert figures.recoveries == 0
         assert figures.sessions == 12
         decoded = both.people.decoding()
