@@ -84,6 +84,7 @@ class Pull:
         self._waiting: list[tuple[str, ...]] = []
         self._turn = asyncio.Event()
         self._feeds: set[PullFeed] = set()
+        self._received_before = 0
         self._said: dict[str, str] = {}
 
     @property
@@ -97,6 +98,11 @@ class Pull:
     def possible(self) -> bool:
         """Whether there is anything to pull from."""
         return bool(self._settings.upstreams.urls)
+
+    @property
+    def packets_received(self) -> int:
+        """Datagrams from all upstreams so far."""
+        return self._received_before + sum(feed.packets_received for feed in self._feeds)
 
     def snapshot(self) -> UpstreamSnapshot | None:
         """None when nothing is pulled."""
@@ -136,6 +142,9 @@ class Pull:
 
     def poll(self, now_ms: float) -> None:
         """Some ten times a second: start when kept warm, stop when nobody has watched for long."""
+        for feed in [feed for feed in self._feeds if feed.freed]:
+            self._feeds.remove(feed)
+            self._received_before += feed.packets_received
         if self._stream.viewers or self._waiting or self.warm:
             self._wanted_ms = now_ms
             self._start()
@@ -300,7 +309,6 @@ class Pull:
     def _drop(self, feed: PullFeed) -> None:
         feed.end(CloseReason.CONSENT_EXPIRED)
         self._stream.forget(feed)
-        self._feeds.discard(feed)
 
     def _set(self, state: PullState) -> None:
         if state != self._state:

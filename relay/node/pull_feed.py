@@ -119,6 +119,16 @@ class PullFeed(Feed):
     def path_rtt_ms(self) -> float | None:
         return self.client.rtt_ms
 
+    @property
+    def packets_received(self) -> int:
+        """Datagrams from the upstream."""
+        return self._port.counters.packets_in
+
+    @property
+    def freed(self) -> bool:
+        """It has ended, and nothing of it is left."""
+        return self._closer is not None and self._closer.done()
+
     async def ended(self) -> None:
         """Until everything is freed."""
         if self._closer is not None:

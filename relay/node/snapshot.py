@@ -139,7 +139,8 @@ def snapshot_of(node: MediaNode) -> NodeSnapshot:
         lag_worst_ms=worst,
         media_port=node.port.port,
         id=node.config.id,
-        packets_received=counters.packets_in,
+        packets_received=counters.packets_in
+        + sum(pull.packets_received for pull in node.pulls.values()),
         packets_sent=counters.packets_out,
         bytes_sent=counters.bytes_out,
     )
