@@ -1,0 +1,1 @@
+"""Networks for tests: hosts as namespaces, bad lines. docs/testing-networks.md."""
