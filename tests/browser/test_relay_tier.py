@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -146,3 +148,51 @@ async def test_the_operator_sees_relays_and_drains_one(running: Tier, open_page:
     await frames_shown(viewer, before + 30)
     await row.locator("button[data-do=resume]").click()
     until(lambda: running.relays()[served_by]["state"] == "ready", 10)
+
+
+WATCH_FRAMES = """() => {
+  const video = document.querySelector("video");
+  let last = performance.now();
+  window.longest = 0;
+  const next = () => {
+    const now = performance.now();
+    window.longest = Math.max(window.longest, now - last);
+    last = now;
+    video.requestVideoFrameCallback(next);
+  };
+  video.requestVideoFrameCallback(next);
+}"""
+
+
+@pytest.mark.parametrize(
+    ("number", "limit_ms"),
+    [(signal.SIGTERM, 500), (signal.SIGKILL, 2000), (signal.SIGSTOP, 2000)],
+    ids=["drained", "killed", "hanging"],
+)
+async def test_the_page_moves_to_another_relay(
+    running: Tier, open_page: OpenPage, number: signal.Signals, limit_ms: float
+) -> None:
+    running.until_ready()
+    page = await open_page(running.document["viewer_urls"]["ha-nam"])
+    await frames_shown(page)
+    until(lambda: any(r["viewers"] for r in running.relays().values()), 5)
+    row = next(r for r in running.relays().values() if r["viewers"])
+    await page.evaluate(WATCH_FRAMES)
+    os.kill(row["pid"], number)
+    try:
+        await page.wait_for_function(
+            "place => window.wardcast.place !== place && window.wardcast.state === 'playing'",
+            arg=row["base_url"],
+            timeout=15_000,
+        )
+        shown = await page.evaluate(
+            "document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
+        )
+        await frames_shown(page, shown + 15)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(row["pid"], signal.SIGCONT)
+    longest_ms = await page.evaluate("window.longest")
+    print(f"\n{number.name}: longest time without a new frame {longest_ms:.0f} ms")
+    assert longest_ms <= limit_ms
+    await page.close()

@@ -79,3 +79,41 @@ test("reset starts over", () => {
   watch.reset(2000);
   assert.equal(watch.sample({ packets: 0, videoPackets: 0, frames: 0 }, 2500).kind, "starting");
 });
+
+/** Steps of 250 ms: [packets, transport packets]. */
+function transported(steps, extra = {}) {
+  const watch = new LinkWatch();
+  const sample = { packets: 0, videoPackets: 0, frames: 0, transport: 0, ...extra };
+  let verdict = null;
+  steps.forEach(([packets, transport], index) => {
+    sample.packets += packets;
+    sample.videoPackets += packets;
+    sample.frames += packets;
+    if (sample.transport !== null) sample.transport += transport;
+    verdict = watch.sample({ ...sample }, index * 250);
+  });
+  return verdict;
+}
+
+test("a transport on which nothing arrives for 700 ms is a node that is gone", () => {
+  assert.equal(transported([[9, 9], [9, 9], [0, 0], [0, 0]]).kind, "flowing");
+  assert.equal(transported([[9, 9], [9, 9], [0, 0], [0, 0], [0, 0]]).kind, "unreachable");
+});
+
+test("RTCP without RTP is a silent publisher on a living node", () => {
+  const verdict = transported([[9, 9], [9, 9], ...Array(8).fill([0, 1])]);
+  assert.equal(verdict.kind, "no_packets");
+});
+
+test("with a broken event stream 300 ms are enough", () => {
+  const broke = { eventsBroke: true };
+  assert.equal(transported([[9, 9], [9, 9], [0, 0], [0, 0]], broke).kind, "unreachable");
+});
+
+test("a browser that does not count the transport's packets is judged by RTP as before", () => {
+  assert.equal(transported([[9, 9], [9, 9], ...Array(4).fill([0, 0])], { transport: null }).kind, "flowing");
+});
+
+test("before the first packet nothing is called unreachable", () => {
+  assert.equal(transported(Array(6).fill([0, 0])).kind, "starting");
+});

@@ -58,3 +58,19 @@ test("flowing media resets the ladder", () => {
   assert.equal(recovery.decide("flowing", false, 500), "none");
   assert.equal(recovery.decide("no_frames", false, 1000), "rebind");
 });
+
+test("an unreachable node: move at once, and ever more slowly while that does not help", () => {
+  const recovery = new Recovery({ random: () => 0.5 });
+  const moves = [];
+  for (let now = 0; now <= 30_000; now += 100) {
+    if (recovery.decide("unreachable", false, now) === "move") moves.push(now);
+  }
+  assert.deepEqual(moves, [0, 1500, 4500, 10_500, 22_500]);
+});
+
+test("after calm the first move is immediate again", () => {
+  const recovery = new Recovery({ random: () => 0.5 });
+  assert.equal(recovery.decide("unreachable", false, 0), "move");
+  recovery.decide("flowing", false, 500);
+  assert.equal(recovery.decide("unreachable", false, 40_000), "move");
+});

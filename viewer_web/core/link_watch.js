@@ -3,9 +3,16 @@
  * up to 26 s to say "failed", and a decoder can stand still on a perfect link.
  *
  * Feed samples with a monotonic clock, read verdicts. Voice without video packets is a working link.
+ *
+ * Our nodes send RTCP at least every 300 ms even while the publisher is silent, so a transport on
+ * which nothing at all arrives is a node that is gone: `unreachable`, long before `no_packets`.
  */
 
 export const NO_PACKETS_MS = 1500;
+/** Nothing on the transport, not even RTCP. */
+export const UNREACHABLE_MS = 700;
+/** The same when the session's event stream has just broken too. */
+export const UNREACHABLE_AFTER_BREAK_MS = 300;
 /** Before the first packet: ICE and DTLS over a slow line take their time. */
 export const FIRST_PACKET_MS = 5000;
 export const NO_FRAMES_MS = 3000;
@@ -17,10 +24,12 @@ export const SLEEP_GAP_MS = 4000;
  * @property {number} packets RTP packets received so far, all kinds
  * @property {number} videoPackets of these, video
  * @property {number} frames video frames decoded so far
+ * @property {number|null} [transport] packets of any kind on the transport; null: the browser does not tell
+ * @property {boolean} [eventsBroke] the session's event stream has broken
  * @property {boolean} [hidden] the page is in the background, where browsers may stop decoding
  *
  * @typedef {object} Verdict
- * @property {"starting"|"flowing"|"no_packets"|"no_frames"} kind
+ * @property {"starting"|"flowing"|"unreachable"|"no_packets"|"no_frames"} kind
  * @property {number} forMs how long nothing came (no_frames: how long no frame was decoded)
  * @property {boolean} woke the computer slept before this sample
  */
@@ -35,6 +44,8 @@ export class LinkWatch {
   #videoPacketMs = -Infinity;
   #videoSinceFrame = 0;
   #sawPackets = false;
+  #transportMs = 0;
+  #eventsBroke = false;
 
   constructor({ noPacketsMs = NO_PACKETS_MS, noFramesMs = NO_FRAMES_MS } = {}) {
     this.#noPacketsMs = noPacketsMs;
@@ -71,6 +82,7 @@ export class LinkWatch {
 
   #restart(nowMs) {
     this.#packetMs = nowMs;
+    this.#transportMs = nowMs;
     this.#frameMs = nowMs;
     this.#videoPacketMs = -Infinity;
     this.#videoSinceFrame = 0;
@@ -79,6 +91,8 @@ export class LinkWatch {
   #note(sample, nowMs) {
     const packets = sample.packets - this.#last.packets;
     const video = sample.videoPackets - this.#last.videoPackets;
+    this.#eventsBroke = Boolean(sample.eventsBroke);
+    if (packets !== 0 || sample.transport !== this.#last.transport) this.#transportMs = nowMs;
     // Counters that step back belong to a new receiver: progress all the same.
     if (packets !== 0) {
       this.#packetMs = nowMs;
@@ -95,6 +109,11 @@ export class LinkWatch {
   }
 
   #verdict(sample, nowMs) {
+    const deadMs = nowMs - this.#transportMs;
+    const limitMs = this.#eventsBroke ? UNREACHABLE_AFTER_BREAK_MS : UNREACHABLE_MS;
+    if (this.#sawPackets && Number.isFinite(sample.transport) && deadMs >= limitMs) {
+      return { kind: "unreachable", forMs: deadMs };
+    }
     const silentMs = nowMs - this.#packetMs;
     const patienceMs = this.#sawPackets ? this.#noPacketsMs : FIRST_PACKET_MS;
     if (silentMs >= patienceMs) return { kind: "no_packets", forMs: silentMs };

@@ -1,6 +1,7 @@
 /**
  * Which step to take when the link watch complains. Steps go from cheap to dear:
  *
+ *   node unreachable:    move: another session elsewhere at once; the old one stays until it plays
  *   frames stand still:  rebind the tracks → renew the session
  *   packets stopped:     publisher gone: wait on the session we have (the server resumes it)
  *                        otherwise: restart ICE → renew the session
@@ -18,13 +19,19 @@ export const CHECK_SESSION_MS = 10_000;
  */
 export const HOLD_MS = 600;
 export const SPREAD_MS = 400;
+/** A move right after a move waits ever longer: a line that is bad everywhere must not flap. */
+export const MOVE_PATIENCE_MS = 1500;
+export const MAX_MOVE_PATIENCE_MS = 12_000;
+export const CALM_MS = 30_000;
 
-/** @typedef {"none"|"rebind"|"restart_ice"|"renew"|"wait"|"check_session"} RecoveryAction */
+/** @typedef {"none"|"move"|"rebind"|"restart_ice"|"renew"|"wait"|"check_session"} RecoveryAction */
 
 export class Recovery {
   #random;
   #step = "none";
   #untilMs = 0;
+  #movedMs = -Infinity;
+  #movePatienceMs = 0;
 
   constructor({ random = Math.random } = {}) {
     this.#random = random;
@@ -46,8 +53,20 @@ export class Recovery {
       if (verdict === "flowing") this.reset();
       return "none";
     }
+    if (verdict === "unreachable") return this.#unreachable(nowMs);
     if (verdict === "no_frames") return this.#frames(nowMs);
     return publisherGone ? this.#absent(nowMs) : this.#packets(nowMs);
+  }
+
+  #unreachable(nowMs) {
+    const sinceMs = nowMs - this.#movedMs;
+    if (sinceMs < this.#movePatienceMs) return "none";
+    const flaps = sinceMs < CALM_MS;
+    this.#movePatienceMs = flaps
+      ? Math.min(MAX_MOVE_PATIENCE_MS, Math.max(MOVE_PATIENCE_MS, this.#movePatienceMs * 2))
+      : MOVE_PATIENCE_MS;
+    this.#movedMs = nowMs;
+    return "move";
   }
 
   #frames(nowMs) {

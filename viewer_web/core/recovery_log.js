@@ -10,6 +10,11 @@ export class RecoveryLog {
 
   add(atMs, reason, action) {
     this.#lostAtMs ??= atMs;
+    this.note(atMs, reason, action);
+  }
+
+  /** Something was done while the picture went on. */
+  note(atMs, reason, action) {
     this.entries.push({ atMs: Math.round(atMs), reason, action });
     if (this.entries.length > MAX_ENTRIES) this.entries.shift();
   }

@@ -28,6 +28,7 @@ export function viewerDigest(list, nowMs) {
   const both = (name) => (video[name] ?? 0) + (audio[name] ?? 0);
   return {
     atMs: nowMs,
+    transportPackets: number(find(list, "transport")?.packetsReceived),
     packetsReceived: both("packetsReceived"),
     videoPackets: video.packetsReceived ?? 0,
     audioPackets: audio.packetsReceived ?? 0,
@@ -116,6 +117,6 @@ export function publisherRates(now, before) {
 
 /** What the page reports about itself (POST /api/viewer/telemetry): W3C names, no identity. */
 export function telemetry(digest, state, sessionId) {
-  const { atMs: _at, videoPackets: _v, audioPackets: _a, audioLevel: _l, ...figures } = digest;
+  const { atMs: _at, transportPackets: _t, videoPackets: _v, audioPackets: _a, audioLevel: _l, ...figures } = digest;
   return { session_id: sessionId, state, ...figures };
 }

@@ -2,6 +2,7 @@
 
 import { lineWord } from "../core/line_word.js";
 import { bitrate, count, fps, millis, percent, size } from "../core/format.js";
+import { Places, REFRESH_MS } from "../core/places.js";
 import { claimsOf, shareableLink, takeToken } from "../core/token.js";
 import { pageTranslator } from "../i18n/index.js";
 import { browserEnvironment } from "../rtc/environment.js";
@@ -13,6 +14,7 @@ import { byId, copyText, fillFigures, setMeter, setText, WakeLock } from "./dom.
 import { bindFullscreen, Screen } from "./screen.js";
 
 const METER_MS = 100;
+const PLACES_LIMIT_MS = 4000;
 const INFO_LIMIT_MS = 2500;
 const DEFAULT_STREAM = "phien-hop";
 
@@ -114,8 +116,11 @@ async function start() {
   if (!named) await loaded;
   const stream = named ? claims.stream : (info?.stream ?? DEFAULT_STREAM);
   const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, location.origin).href;
+  const places = new Places(endpoint, sessionStorage);
+  void keepPlaces(places);
   player = new WhepPlayer({
     env,
+    places,
     endpoint,
     token,
     surface: screen,
@@ -133,6 +138,20 @@ async function start() {
   void wakeLock.hold();
   setInterval(() => setMeter(byId("sound-meter"), meterFraction(player.audioLevel)), METER_MS);
   listen();
+}
+
+/** The relays that the page may go to by itself, asked for while the hub answers. */
+async function keepPlaces(places) {
+  for (;;) {
+    try {
+      const me = await fetchJson(env, "/api/me", token, { timeoutMs: PLACES_LIMIT_MS });
+      places.take(me?.alternatives);
+    } catch (error) {
+      // Without an answer the last list stays.
+      if (!(error instanceof HttpProblem)) throw error;
+    }
+    await env.wait(REFRESH_MS);
+  }
 }
 
 /** Linear level to a bar that moves with speech: -50 dB is empty, 0 dB full. */
@@ -200,6 +219,7 @@ Object.defineProperty(window, "wardcast", {
     recoveries: player?.log.entries ?? [],
     recoveryCount: player?.log.recoveries ?? 0,
     problem: player?.problem?.status ?? null,
+    place: player?.place ?? null,
     digest: player?.digest ?? null,
   }),
 });

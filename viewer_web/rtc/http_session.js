@@ -2,8 +2,9 @@
  * The HTTP half that WHIP and WHEP share (RFC 9725, WHEP draft): POST once, then PATCH, DELETE and
  * GET of its resource. Every refusal is an HttpProblem.
  *
- * The token goes to the endpoint's own origin and to no other: a 307 to a relay carries a ticket of
- * its own in the Location (browsers drop Authorization there too).
+ * The token goes to the endpoint's own origin, if that is the hub's or one that the hub has named,
+ * and to no other: a 307 to a relay carries a ticket of its own in the Location (browsers drop
+ * Authorization there too), and the session that comes of it has its key in its URL.
  */
 
 import { HttpProblem, detailOf, retryAfterS } from "../core/problem.js";

@@ -21,6 +21,8 @@ export class WhepLeg {
   session;
   /** The server has said `inactive` and not `active` since. */
   publisherGone = false;
+  /** The event stream broke and is not back. */
+  eventsBroke = false;
 
   /**
    * @param {import("./environment.js").Environment} env
@@ -32,6 +34,11 @@ export class WhepLeg {
     this.#env = env;
     this.#on = on;
     this.session = new HttpSession({ ...where, fetch: env.fetch });
+  }
+
+  /** Origin of the node that serves the session, null before it is open. */
+  get origin() {
+    return this.session.url === null ? null : new URL(this.session.url).origin;
   }
 
   get connectionState() {
@@ -157,7 +164,10 @@ export class WhepLeg {
         if (event.name === "inactive") this.publisherGone = true;
         this.#on.event?.(event);
       },
-      onLink: (up) => up || this.#on.gone?.(),
+      onLink: (up) => {
+        this.eventsBroke = !up;
+        if (!up) this.#on.gone?.();
+      },
       onGone: () => this.#on.gone?.(),
     });
   }

@@ -7,19 +7,23 @@
 
 import { Backoff } from "../core/backoff.js";
 import { LinkWatch } from "../core/link_watch.js";
+import { Places } from "../core/places.js";
 import { HttpProblem } from "../core/problem.js";
 import { Recovery } from "../core/recovery.js";
 import { RecoveryLog } from "../core/recovery_log.js";
 import { SessionState, VIEWER_TABLE } from "../core/session_state.js";
 import { viewerRates } from "../core/stats_digest.js";
+import { openFirst } from "./first_leg.js";
 import { Pause } from "./pause.js";
 import { WhepLeg } from "./whep_leg.js";
 
-export const TICK_MS = 500;
+export const TICK_MS = 250;
 const FIRST_MEDIA_POLL_MS = 100;
 const FIRST_MEDIA_LIMIT_MS = 8000;
 /** Voice alone counts as the first media when no video packet has come for this long. */
 const VOICE_ALONE_MS = 2000;
+/** RTCP without RTP for so long, and no word of the publisher: something is stuck. */
+const STUCK_MS = 6000;
 /** A refused link is tried again after about this long: an operator may have mended it. */
 export const DENIED_RETRY_S = 30;
 
@@ -38,6 +42,7 @@ export class WhepPlayer {
   #shown = null;
   #renewing = false;
   #moving = false;
+  #places;
   #ticking = false;
   #stopTicks = null;
   #digest = null;
@@ -53,12 +58,14 @@ export class WhepPlayer {
    * @param {import("./environment.js").Environment} options.env
    * @param {string} options.endpoint absolute WHEP URL
    * @param {Surface} options.surface
+   * @param {Places} [options.places] where else a session may be had
    * @param {{state?: Function, figures?: Function, event?: Function}} options.on
    */
-  constructor({ env, endpoint, token, surface, on = {} }) {
+  constructor({ env, endpoint, token, surface, on = {}, places = new Places(endpoint) }) {
     this.#env = env;
     this.#endpoint = endpoint;
     this.#token = token;
+    this.#places = places;
     this.#surface = surface;
     this.#on = on;
     this.#state = new SessionState(VIEWER_TABLE, (next) => on.state?.(next, this.problem));
@@ -82,6 +89,11 @@ export class WhepPlayer {
     return this.#leg?.session.id ?? null;
   }
 
+  /** Origin of the node that serves us. */
+  get place() {
+    return this.#leg?.origin ?? null;
+  }
+
   get audioLevel() {
     return this.#leg?.audioLevel() ?? 0;
   }
@@ -89,7 +101,7 @@ export class WhepPlayer {
   start() {
     this.#state.on("start");
     this.#stopTicks ??= this.#env.every(TICK_MS, () => void this.tick());
-    void this.#connect("start", this.#endpoint);
+    void this.#connect("start", null);
   }
 
   /** End the session. keepalive: the page is going away. */
@@ -134,6 +146,8 @@ export class WhepPlayer {
       videoPackets: digest.videoPackets,
       frames: digest.framesDecoded,
       hidden: this.#env.hidden(),
+      transport: digest.transportPackets,
+      eventsBroke: leg.eventsBroke,
     };
     const verdict = this.#watch.sample(sample, this.#env.now());
     const seen = digest.framesDecoded > 0 || (digest.videoPackets === 0 && digest.audioPackets > 0);
@@ -144,7 +158,10 @@ export class WhepPlayer {
     // While connecting anew, what the server answers is the truth, not the old leg's silence.
     if (!this.#renewing || this.state === "playing") this.#note(verdict, leg);
     if (this.#renewing) return;
-    const action = this.#recovery.decide(verdict.kind, leg.publisherGone, this.#env.now());
+    // RTCP still comes: the node lives, and it is the publisher who is silent.
+    const alive = Number.isFinite(digest.transportPackets) && verdict.forMs < STUCK_MS;
+    const waits = leg.publisherGone || alive;
+    const action = this.#recovery.decide(verdict.kind, waits, this.#env.now());
     this.#act(action, leg, verdict);
   }
 
@@ -158,6 +175,7 @@ export class WhepPlayer {
   /** The sentence on the page follows the verdict at once, before any action is taken. */
   #note(verdict, leg) {
     if (verdict.kind === "no_frames") this.#state.on("frozen");
+    if (verdict.kind === "unreachable") this.#state.on("link_lost");
     if (verdict.kind !== "no_packets") return;
     this.#state.on(leg.publisherGone ? "publisher_gone" : "link_lost");
   }
@@ -168,7 +186,8 @@ export class WhepPlayer {
     if (action === "rebind") this.#show(leg);
     else if (action === "restart_ice") void this.#restartIce(leg, verdict.kind);
     else if (action === "check_session") void this.#checkSession(leg);
-    else if (action === "renew") void this.#connect(verdict.kind, this.#endpoint);
+    else if (action === "renew") void this.#connect(verdict.kind, null);
+    else if (action === "move") void this.#connect(verdict.kind, null, leg.origin);
   }
 
   async #restartIce(leg, reason) {
@@ -176,7 +195,7 @@ export class WhepPlayer {
       await leg.restartIce();
     } catch (error) {
       if (!(error instanceof HttpProblem)) throw error;
-      if (leg === this.#leg) void this.#connect(`${reason}: ${error.reason}`, this.#endpoint);
+      if (leg === this.#leg) void this.#connect(`${reason}: ${error.reason}`, null);
     }
   }
 
@@ -190,31 +209,36 @@ export class WhepPlayer {
       leg.publisherGone = false;
       return;
     }
-    if (leg === this.#leg) void this.#connect("session_gone", this.#endpoint);
+    if (leg === this.#leg) void this.#connect("session_gone", null);
   }
 
-  /** Connect, again and again with backoff, until a leg plays or waits for the publisher. */
-  async #connect(reason, endpoint) {
+  /**
+   * Connect, again and again with backoff, until a leg plays or waits for the publisher.
+   * first: tried before the usual places; dead: origin that has just fallen silent.
+   */
+  async #connect(reason, first, dead = null) {
     if (this.#renewing || this.state === "stopped") return;
     this.#renewing = true;
-    if (reason !== "start") this.log.add(this.#env.now(), reason, "connect");
+    if (reason === "reconnect") this.log.note(this.#env.now(), reason, "connect");
+    else if (reason !== "start") this.log.add(this.#env.now(), reason, "connect");
     try {
-      let url = endpoint;
-      while (this.state !== "stopped" && !(await this.#attempt(url))) url = this.#endpoint;
+      let urls = this.#places.urls(first, dead);
+      while (this.state !== "stopped" && !(await this.#attempt(urls))) urls = this.#places.urls();
     } finally {
       this.#renewing = false;
     }
   }
 
-  /** One try; true when its leg was adopted. */
-  async #attempt(endpoint) {
-    const leg = new WhepLeg(this.#env, { endpoint, token: this.#token }, this.#handlers(() => leg));
+  /** One round over the places; true when a leg was adopted. */
+  async #attempt(urls) {
+    let leg = null;
     try {
-      await leg.open();
+      const hub = new URL(this.#endpoint).origin;
+      leg = await openFirst(urls, (url) => this.#newLeg(url), this.#env.wait, hub);
       if (this.state !== "stopped") this.#state.on("accepted");
       if (this.#shown !== null) await this.#firstMedia(leg);
     } catch (error) {
-      void leg.close();
+      void leg?.close();
       if (this.state === "stopped") return true;
       await this.#failed(error instanceof HttpProblem ? error : new HttpProblem(0, String(error)));
       return false;
@@ -222,6 +246,12 @@ export class WhepPlayer {
     if (this.state === "stopped") void leg.close();
     else this.#adopt(leg);
     return true;
+  }
+
+  #newLeg(endpoint) {
+    const token = this.#places.trusts(endpoint) ? this.#token : null;
+    const leg = new WhepLeg(this.#env, { endpoint, token }, this.#handlers(() => leg));
+    return leg;
   }
 
   #handlers(leg) {
@@ -255,7 +285,7 @@ export class WhepPlayer {
     const url = data && typeof data === "object" ? data.url : null;
     this.#moving = true;
     try {
-      await this.#connect("reconnect", url ? new URL(url, this.#endpoint).href : this.#endpoint);
+      await this.#connect("reconnect", url ? new URL(url, this.#endpoint).href : null);
     } finally {
       this.#moving = false;
     }
