@@ -13,7 +13,7 @@ from typing import Any
 from playwright.async_api import Browser, async_playwright
 
 from tests.netns.hosts import Host
-from tests.netns.processes import HostProcess
+from tests.netns.processes import HostProcess, ProcessEnded
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
@@ -28,7 +28,6 @@ FLAGS = (
     "--no-first-run",
 )
 READY_TIMEOUT_S = 60.0
-_END_MARGIN_S = 60.0
 
 
 def wardcast(*arguments: str) -> list[str]:
@@ -54,15 +53,16 @@ async def demo_in(host: Host, *arguments: str) -> AsyncIterator[tuple[dict[str, 
             await process.stop()
 
 
-async def watch_in(
+@contextlib.asynccontextmanager
+async def watching_in(
     host: Host,
     url: str,
     tokens: Mapping[str, str],
     *arguments: str,
     viewers: int = 1,
     duration_s: float = 8.0,
-) -> list[dict[str, Any]]:
-    """`wardcast watch --json`: a document a second, the last one with `"final": true`.
+) -> AsyncIterator[HostProcess]:
+    """`wardcast watch --json` while it runs: a document a second, the last with `"final": true`.
 
     tokens: commune to view token; they never show in a command line.
     """
@@ -70,11 +70,24 @@ async def watch_in(
         json.dump(dict(tokens), file)
         file.flush()
         given = ("--tokens-file", file.name, "--viewers", str(viewers))
-        process = await host.spawn(
+        yield await host.spawn(
             wardcast("watch", url, *given, "--duration", str(duration_s), "--json", *arguments)
         )
-        lines = await process.lines_to_end(duration_s + _END_MARGIN_S)
-    return [json.loads(line) for line in lines]
+
+
+async def all_connected(watch: HostProcess, viewers: int) -> None:
+    """Until so many viewers of a running watch have media. Raises ProcessEnded, TimeoutError."""
+    while (await watch.json_line(READY_TIMEOUT_S))["connected"] < viewers:
+        pass
+
+
+async def final_figures(watch: HostProcess, timeout_s: float = 120.0) -> dict[str, Any]:
+    """The last document, once it has ended. Raises ProcessEnded, TimeoutError."""
+    lines = await watch.lines_to_end(timeout_s)
+    if not lines:
+        raise ProcessEnded(f"no figures: {watch.errors()}")
+    document: dict[str, Any] = json.loads(lines[-1])
+    return document
 
 
 @contextlib.asynccontextmanager

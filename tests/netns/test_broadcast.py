@@ -10,7 +10,14 @@ import pytest
 from tests.browser.watching import frames_advance, state_is
 from tests.netns.hosts import Lan
 from tests.netns.processes import ProcessEnded
-from tests.netns.programs import chromium_in, demo_in, wardcast, watch_in
+from tests.netns.programs import (
+    all_connected,
+    chromium_in,
+    demo_in,
+    final_figures,
+    wardcast,
+    watching_in,
+)
 
 FETCH = "import sys, urllib.request as r; print(r.urlopen(sys.argv[1], timeout=10).status)"
 LOSS = 0.05
@@ -44,11 +51,11 @@ async def test_viewers_over_a_lossy_line_get_every_packet(net: Lan, loss: float)
     hub, commune = await net.add_hosts("hub", "commune1")
     async with demo_in(hub) as (demo, _):
         await commune.loss(loss, udp=True)
-        documents = await watch_in(
+        async with watching_in(
             commune, demo["whep_url"], demo["view_tokens"], "--decode", viewers=3
-        )
+        ) as watch:
+            final = await final_figures(watch)
         dropped = await commune.dropped()
-    final = documents[-1]
     shown = ("packets", "lost", "repaired", "fps_min", "longest_gap_ms", "decoded", "undecodable")
     print({key: final[key] for key in shown}, f"dropped on the line: {dropped}")
     assert final["final"]
@@ -78,3 +85,22 @@ async def test_chromium_in_a_host_plays_over_a_lossy_line(net: Lan) -> None:
         dropped = await commune.dropped()
     print({key: ended[key] - begun[key] for key in ended}, f"dropped on the line: {dropped}")
     assert dropped > 20
+
+
+@pytest.mark.parametrize("change", ["port", "address"])
+async def test_viewers_play_on_when_their_translator_forgets_them(net: Lan, change: str) -> None:
+    hub, commune = await net.add_hosts("hub", "commune1")
+    await commune.behind_nat()
+    async with (
+        demo_in(hub) as (demo, _),
+        watching_in(
+            commune, demo["whep_url"], demo["view_tokens"], viewers=3, duration_s=10
+        ) as watch,
+    ):
+        await all_connected(watch, 3)
+        await (commune.change_port() if change == "port" else commune.change_address())
+        final = await final_figures(watch)
+    shown = ("sessions", "recoveries", "recovery_max_ms", "longest_gap_ms", "lost")
+    print(f"other {change}:", {key: final[key] for key in shown})
+    assert final["connected"] == 3
+    assert final["fps_min"] > 15
