@@ -225,6 +225,15 @@ async def test_a_process_runs_in_its_host(net: Lan) -> None:
     assert hub.address in await hub.run(["ip", "addr"])
 
 
+def test_who_may_not_have_namespaces_is_told_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(namespaces.NamespacesNotAllowed, match="need root"):
+        namespaces.require_namespaces.__wrapped__()
+
+
+@pytest.mark.netns
 async def test_nothing_is_left_when_the_test_fails() -> None:
     with contextlib.suppress(ZeroDivisionError):
         async with lan("hub") as net:
@@ -249,6 +258,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.netns
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 async def test_what_an_ended_run_leaves_is_removed_by_the_next_one(number: int) -> None:
     process = await asyncio.create_subprocess_exec(
