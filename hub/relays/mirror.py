@@ -1,13 +1,15 @@
 """Keeps memory and store in step: relays, the operator's choices, revocations.
 
 The hub works from memory alone. What it learns is written through, what others wrote is read when
-they say so and after every gap; while the store is away it goes on, and writes all of it again.
+they say so and after every gap; while the store is away it goes on, and writes all of it again. A
+store without our epoch has come back empty, or was filled by another hub since.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
@@ -24,6 +26,7 @@ AFFINITY = "affinity:"
 DRAINED = "drained:"
 REVOKED = "revoked"
 CHOICES = "choices"
+EPOCH = "epoch"
 LEASE_S = 3.0
 RENEW_S = 1.0
 
@@ -51,6 +54,7 @@ class Mirror:
         self._changed = changed
         self._written: dict[str, str] = {}
         self._away = False
+        self._epoch: str | None = None
         self._dirty = asyncio.Event()
 
     def note_choice(self) -> None:
@@ -60,6 +64,7 @@ class Mirror:
     async def load(self) -> None:
         """What was known before we started; nothing when the store is away."""
         with suppress(StoreUnavailable):
+            self._epoch = await self._store.get(EPOCH)
             await self._read()
 
     async def run(self) -> None:
@@ -84,6 +89,7 @@ class Mirror:
             self._dirty.clear()
 
     async def _write(self) -> None:
+        await self._meet_epoch()
         for relay in self._registry.relays():
             if relay.connection is not None:
                 text = relay.hello.model_dump_json()
@@ -106,6 +112,19 @@ class Mirror:
         drained = {DRAINED + r.id: r.hello.instance for r in self._registry.relays() if r.drained}
         return drained | {AFFINITY + slug: relay for slug, relay in self._desk.pins.items()}
 
+    async def _meet_epoch(self) -> None:
+        """Fill a store that is empty; read one that another hub has filled since."""
+        epoch = await self._store.get(EPOCH)
+        if epoch is None:
+            epoch = secrets.token_hex(8)
+            await self._store.put(EPOCH, epoch)
+            self._written.clear()
+            await self._revocations.refresh()
+        elif epoch != self._epoch:
+            self._epoch = epoch
+            await self._read()
+        self._epoch = epoch
+
     # -- reading
 
     async def _listen(self) -> None:
@@ -116,10 +135,9 @@ class Mirror:
         async for message in messages:
             if message.is_gap and self._away:
                 continue
-            try:
-                await self._read()
-            except StoreUnavailable:
-                continue
+            with suppress(StoreUnavailable):
+                if await self._store.get(EPOCH) == self._epoch:
+                    await self._read()
 
     async def _read(self) -> None:
         """Take over what others wrote."""

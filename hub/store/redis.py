@@ -133,9 +133,12 @@ class RedisStore:
         """Raises StoreUnavailable; the text has no URL, which may hold a password."""
         try:
             async with asyncio.timeout(TIMEOUT_S * 1.2):
-                return await verb()
+                result = await verb()
         except (RedisError, OSError, TimeoutError) as error:
+            _stop_if_cancelled()
             raise StoreUnavailable(f"Redis cannot be used: {type(error).__name__}") from None
+        _stop_if_cancelled()
+        return result
 
     async def _listen(
         self, channels: tuple[str, ...], into: Subscription, ready: asyncio.Event
@@ -161,12 +164,14 @@ class RedisStore:
                 with suppress(RedisError, OSError, TimeoutError):
                     await pubsub.aclose()
             first = False
+            _stop_if_cancelled()
             await asyncio.sleep(RESUBSCRIBE_S)
 
     async def _read(self, pubsub: Any, into: Subscription) -> None:
         quiet_s = 0.0
         while True:
             message = await pubsub.get_message(timeout=TIMEOUT_S)
+            _stop_if_cancelled()
             if message is None:
                 quiet_s += TIMEOUT_S
                 if quiet_s >= PING_S:
@@ -177,6 +182,13 @@ class RedisStore:
             quiet_s = 0.0
             if message["type"] == "message":
                 into.push(Message(message["channel"].removeprefix(self._prefix), message["data"]))
+
+
+def _stop_if_cancelled() -> None:
+    """The client's own timeouts may swallow a cancellation that comes in the same moment."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _ms(seconds: float) -> int:
