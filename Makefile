@@ -9,7 +9,7 @@ TEST_STAMP := $(VENV)/.installed-test
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-setup lint fmt types unit bench clean
+.PHONY: help setup run test test-setup lint fmt types unit bench check-deploy clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ fmt: $(TEST_STAMP) ## format and mend what can be mended
 
 bench: $(TEST_STAMP) ## performance beside a floor and Janus; prints a table
 	$(BIN)/python -m tests.bench $(ARGS)
+
+check-deploy: $(TEST_STAMP) ## every file of deploy/ through the program that reads it
+	@deploy/check
 
 clean: ## forget environments, caches and demo data
 	rm -rf $(VENV) var build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
