@@ -71,6 +71,7 @@ class FakeNode:
         self.sessions: dict[str, FakeSession] = {}
         self.on_air: tuple[CodecParameters, ...] = (H264, OPUS)
         self.refuse: Exception | None = None
+        self.grants: list[Grant] = []
         self.sitting: Grant | None = None
         self.negotiated: PublisherNegotiation | ViewerNegotiation | None = None
         self._ssrcs = itertools.count(1000)
@@ -116,7 +117,8 @@ class FakeNode:
         session = FakeSession(self, kind, stream, grant)
         session.ufrags.append(offer.ice_ufrag)
         self.sessions[session.id] = session
-        return Accepted(session.id, session.etag, answer)
+        self.grants.append(grant)
+        return Accepted(session.id, session.etag, answer, ("origin", "fake"))
 
 
 def _local() -> LocalTransport:
