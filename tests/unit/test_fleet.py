@@ -91,12 +91,12 @@ def test_a_relays_upstream_is_no_publisher() -> None:
 
 def test_counts_are_summed_and_streams_kept_apart() -> None:
     one = replace(stream(), nacked=3, repairs_sent=2, keyframes_asked=1, join_p95_ms=20.0)
-    other = replace(stream(), nacked=4, repairs_sent=5, join_p95_ms=90.0)
+    other = replace(stream(), nacked=4, repairs_sent=5, keyframes_asked=2, join_p95_ms=90.0)
     spare = replace(stream(), name="du-phong")
     merged = merged_streams([("a", node("a", one, spare)), ("b", node("b", other))])
     assert [s.name for s in merged] == ["phien-hop", "du-phong"]
     first = merged[0]
-    assert (first.nacked, first.repairs_sent, first.keyframes_asked) == (7, 7, 1)
+    assert (first.nacked, first.repairs_sent, first.keyframes_asked) == (7, 7, 3)
     assert first.join_p95_ms == 90.0
 
 
