@@ -7,6 +7,8 @@ import { SLEEP_GAP_MS } from "./link_watch.js";
 
 /** Browsers check a good pair every 2.5 s and the server reports each second. */
 export const NO_ECHO_MS = 4000;
+/** Where the browser counts all packets of the transport: our nodes send feedback many times a second. */
+export const NO_FEEDBACK_MS = 1500;
 /** An encoder that makes no frame for so long has lost its camera. */
 export const NO_ENCODED_MS = 4000;
 
@@ -21,8 +23,8 @@ export class PublishWatch {
   }
 
   /**
-   * @param {{echoes: number, frames: number, hasVideo: boolean}} sample
-   *   echoes: STUN responses and RTCP reports received so far
+   * @param {{echoes: number, frames: number, hasVideo: boolean, transport?: number|null}} sample
+   *   echoes: STUN responses and RTCP reports received so far; transport: packets of any kind
    * @returns {"flowing"|"no_echo"|"no_frames"}
    */
   sample(sample, nowMs) {
@@ -30,12 +32,14 @@ export class PublishWatch {
       this.#echoMs = nowMs;
       this.#frameMs = nowMs;
     } else {
-      if (sample.echoes !== this.#last.echoes) this.#echoMs = nowMs;
+      const moved = sample.transport !== this.#last.transport;
+      if (moved || sample.echoes !== this.#last.echoes) this.#echoMs = nowMs;
       if (sample.frames !== this.#last.frames || !sample.hasVideo) this.#frameMs = nowMs;
     }
     this.#last = sample;
     this.#atMs = nowMs;
-    if (nowMs - this.#echoMs >= NO_ECHO_MS) return "no_echo";
+    const limitMs = Number.isFinite(sample.transport) ? NO_FEEDBACK_MS : NO_ECHO_MS;
+    if (nowMs - this.#echoMs >= limitMs) return "no_echo";
     return nowMs - this.#frameMs >= NO_ENCODED_MS ? "no_frames" : "flowing";
   }
 }

@@ -82,6 +82,7 @@ export function publisherDigest(list, nowMs) {
   const pair = selectedPair(list) ?? {};
   return {
     atMs: nowMs,
+    transportPackets: number(find(list, "transport")?.packetsReceived),
     bytesSent: sum(list, "bytesSent"),
     packetsSent: sum(list, "packetsSent"),
     audioPacketsSent: audio.packetsSent ?? 0,

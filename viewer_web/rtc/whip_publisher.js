@@ -13,7 +13,7 @@ import { publisherRates } from "../core/stats_digest.js";
 import { Pause } from "./pause.js";
 import { WhipLeg } from "./whip_leg.js";
 
-export const TICK_MS = 1000;
+export const TICK_MS = 500;
 export const RESTART_PATIENCE_MS = 3000;
 
 export class WhipPublisher {
@@ -112,6 +112,7 @@ export class WhipPublisher {
       echoes: digest.responsesReceived + digest.reportsReceived,
       frames: digest.framesEncoded,
       hasVideo: this.#stream.getVideoTracks().length > 0,
+      transport: digest.transportPackets,
     };
     const nowMs = this.#env.now();
     const verdict = this.#watch.sample(sample, nowMs);
