@@ -40,12 +40,18 @@ class RedisServer:
         )
         async with asyncio.timeout(READY_S):
             while not await self._answers():
+                assert self._process.returncode is None, f"ended: port {self.port} is taken?"
                 await asyncio.sleep(0.02)
         return self
 
     async def kill(self) -> None:
         """As a crash would."""
         await self._end(signal.SIGKILL)
+
+    async def restart(self) -> None:
+        """A crash, and empty on the same port."""
+        await self.kill()
+        await self.start()
 
     async def stop(self) -> None:
         """End it and forget its folder."""

@@ -29,9 +29,11 @@ from tests.bench.processes import (
 )
 from tests.bench.profiling import sample
 from tests.bench.report import markdown
+from tests.bench.tier import hops_markdown, run_hops, run_workers, workers_markdown
 from tests.bench.wardcast import start_wardcast
 
 _VIEWERS = (1, 63, 250, 500)
+HOP_VIEWERS = 63
 _JOINS_PER_SECOND = 31.5  # 63 in 2 s
 _SETTLE_S = 3.0
 _FLOOR_SECONDS = 3.0
@@ -49,7 +51,7 @@ def _options() -> argparse.Namespace:
         help="numbers of viewers, comma-separated (default 1,63,250,500)",
     )
     parser.add_argument("--seconds", type=float, default=8.0, help="measured time of each run")
-    parser.add_argument("--only", choices=("wardcast", "floor", "janus"))
+    parser.add_argument("--only", choices=("wardcast", "floor", "janus", "hops", "workers"))
     parser.add_argument("--gro", action="store_true", help="viewers' sockets take UDP GRO trains")
     parser.add_argument("--json", action="store_true", help="print results as JSON instead")
     parser.add_argument("--profile", action="store_true", help="sample the server while it runs")
@@ -137,6 +139,24 @@ def _runs(name: str, options: argparse.Namespace, log: IO[bytes]) -> list[dict[s
     return found
 
 
+def _hops(options: argparse.Namespace, log: IO[bytes]) -> dict[str, Any]:
+    """Floor, one hop and two hops with 63 viewers, one after the other."""
+    _say("hops: floor, origin alone, origin and relay")
+    return {
+        "floor": run_floor(HOP_VIEWERS, 8, options, log),
+        "direct": run_server(start_wardcast(log), HOP_VIEWERS, options, log),
+        "hops": run_hops(HOP_VIEWERS, options.seconds, log),
+    }
+
+
+def _workers(log: IO[bytes]) -> dict[int, list[dict[str, Any]]]:
+    found = {}
+    for workers in (1, 2):
+        _say(f"workers: {workers}")
+        found[workers] = run_workers(workers, log)
+    return found
+
+
 def _cpu_name() -> str:
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -156,6 +176,10 @@ def collect(options: argparse.Namespace, log: IO[bytes]) -> dict[str, Any]:
         results["runs"] += _runs("janus", options, log)
     if "wardcast" in wanted:
         results["runs"] += _runs("wardcast", options, log)
+    if options.only in (None, "hops"):
+        results["hops"] = _hops(options, log)
+    if options.only in (None, "workers"):
+        results["workers"] = _workers(log)
     results["conditions"] = {
         "cpu": _cpu_name(),
         "seconds": options.seconds,
@@ -175,9 +199,13 @@ def main() -> None:
     with open(options.log or os.devnull, "wb") as log:
         results = collect(options, log)
     text = json.dumps(results, indent=1) + "\n" if options.json else markdown(results)
+    if "hops" in results and not options.json:
+        text += "\n" + hops_markdown(**results["hops"])
+    if "workers" in results and not options.json:
+        text += "\n" + workers_markdown(results["workers"])
     sys.stdout.write(text)
     expected = len(options.viewers) if options.only != "floor" else 0
-    if options.only != "janus" and expected:
+    if options.only in (None, "wardcast") and expected:
         ours = [run for run in results["runs"] if run["server"] == "wardcast"]
         sys.exit(0 if len(ours) == expected else 1)
 

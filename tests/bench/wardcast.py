@@ -36,10 +36,10 @@ def start_wardcast(
                 name="wardcast",
                 pid=int(ready["hub_pid"]),
                 api="whep",
-                url=_loopback(ready["whep_url"]),
+                url=loopback(ready["whep_url"]),
                 publisher=(
                     "--whip",
-                    _loopback(ready["whip_url"]),
+                    loopback(ready["whip_url"]),
                     "--token",
                     ready["publish_token"],
                 ),
@@ -49,7 +49,7 @@ def start_wardcast(
         )
 
 
-def _loopback(url: str) -> str:
+def loopback(url: str) -> str:
     """The same URL on 127.0.0.1: nothing leaves the machine."""
     scheme, _, rest = url.partition("://")
     host, _, path = rest.partition("/")

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -92,29 +93,35 @@ class Tier:
                 iptables("-D", rule)
 
 
-@dataclass
 class Crowd:
-    """A `wardcast watch` that runs."""
+    """A `wardcast watch` that runs. Its lines are read as they come: a full pipe would stop it."""
 
-    process: subprocess.Popen[str]
-    viewers: int
+    def __init__(self, process: subprocess.Popen[str], viewers: int) -> None:
+        self.process = process
+        self.viewers = viewers
+        self.last: dict[str, Any] = {}
+        self._all_watch = threading.Event()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def until_all_watch(self, timeout_s: float = 30.0) -> None:
-        """Until every viewer has media: read from its own lines."""
-        assert self.process.stdout is not None
-        deadline_s = time.monotonic() + timeout_s
-        for line in self.process.stdout:
-            if json.loads(line)["connected"] >= self.viewers:
-                return
-            assert time.monotonic() < deadline_s, "not everybody is in"
-        raise AssertionError("the crowd ended")
+        """Until every viewer has media."""
+        assert self._all_watch.wait(timeout_s), f"not everybody is in: {self.last}"
 
     def result(self, timeout_s: float = 120.0) -> dict[str, Any]:
         """The last line, once it has ended."""
-        output, _ = self.process.communicate(timeout=timeout_s)
-        final: dict[str, Any] = json.loads(output.splitlines()[-1])
-        assert final["final"]
-        return final
+        self._reader.join(timeout_s)
+        self.process.wait(10)
+        assert self.last.get("final"), self.last
+        return self.last
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        with self.process.stdout as lines:
+            for line in lines:
+                self.last = json.loads(line)
+                if self.last["connected"] >= self.viewers:
+                    self._all_watch.set()
 
 
 @contextlib.contextmanager

@@ -125,7 +125,7 @@ def run(minutes: float, seed: int, folder: Path) -> dict[str, Any]:
         time.sleep(SETTLE_S)
         after = looks(running)
         served = {row["id"]: row["viewers"] for row in running.relays().values()}
-        final = crowd.result()
+        final = crowd.result(SETTLE_S + 120)
     return _findings(chaos.events, final, before, after, served)
 
 
@@ -168,6 +168,8 @@ def _findings(
         "recovery_max_ms": max(took, default=None),
         "moves": final["moves"],
         "longest_gap_ms": final["longest_gap_ms"],
+        "sessions": final["sessions"],
+        "by_place": final["by_place"],
         "connected": final["connected"],
         "viewers_by_node": served,
         "processes": {
