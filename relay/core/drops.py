@@ -32,3 +32,6 @@ class DropReason(StrEnum):
     NACK_SUPPRESSED = "nack_suppressed"
     SEND_QUEUE_FULL = "send_queue_full"
     SEND_ERROR = "send_error"
+    TCP_FRAMING = "tcp_framing"
+    TCP_UNNAMED = "tcp_unnamed"
+    TCP_REFUSED = "tcp_refused"

@@ -32,10 +32,10 @@ class SendOutlet(Protocol):
     """The sockets behind a sender, by slot (0 IPv4, 1 IPv6)."""
 
     def fd_of(self, slot: int) -> int | None:
-        """The socket, or None while it is blocked or there is none."""
+        """The socket, or None while it is blocked, or there is none, as for TCP_SLOT."""
 
     def send_row(self, index: int, data: bytes) -> None:
-        """One sealed packet, queued if the socket is blocked."""
+        """One sealed packet, queued if the socket is blocked, and always for TCP."""
 
     def on_blocked(self, slot: int, code: int) -> None:
         """The socket takes no more: wait until it is writable."""

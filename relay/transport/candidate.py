@@ -16,6 +16,9 @@ import psutil
 
 CandidateType = Literal["host", "srflx", "prflx", "relay"]
 
+_TCP_TYPE_PREFERENCE = 90
+"""Below all UDP candidates but relayed ones (RFC 6544 section 4.2)."""
+_TCP_PASSIVE_DIRECTION = 4
 _TYPE_PREFERENCE: dict[CandidateType, int] = {"host": 126, "prflx": 110, "srflx": 100, "relay": 0}
 _MAX_LINE_CHARS = 512
 
@@ -74,7 +77,16 @@ class Candidate:
     @property
     def address(self) -> tuple[str, int] | None:
         """(host, port) when a UDP datagram of component 1 can go there, else None."""
-        if self.transport != "udp" or self.component != 1 or self.port == 0:
+        return self._reachable() if self.transport == "udp" else None
+
+    @property
+    def stream_address(self) -> tuple[str, int] | None:
+        """(host, port) when a TCP connection can be opened to it, else None."""
+        passive = self.transport == "tcp" and self.tcptype == "passive"
+        return self._reachable() if passive else None
+
+    def _reachable(self) -> tuple[str, int] | None:
+        if self.component != 1 or self.port == 0:
             return None
         try:
             parsed = ipaddress.ip_address(self.host)
@@ -101,6 +113,12 @@ def candidate_priority(kind: CandidateType, local_preference: int, component: in
     return (_TYPE_PREFERENCE[kind] << 24) | (local_preference << 8) | (256 - component)
 
 
+def tcp_passive_priority(other_preference: int) -> int:
+    """RFC 6544 section 4.2 for a passive host candidate. other_preference: 0 … 8191."""
+    local_preference = (_TCP_PASSIVE_DIRECTION << 13) | other_preference
+    return (_TCP_TYPE_PREFERENCE << 24) | (local_preference << 8) | 255
+
+
 def machine_addresses() -> list[str]:
     """Every address that peers may reach: global first, loopback last; no link-local IPv6."""
     status = psutil.net_if_stats()
@@ -118,15 +136,19 @@ def machine_addresses() -> list[str]:
 
 
 def local_candidates(
-    addresses: Iterable[str], port: int, *, announced: Sequence[str] = ()
+    addresses: Iterable[str],
+    port: int,
+    *,
+    announced: Sequence[str] = (),
+    tcp_ports: Sequence[int] = (),
 ) -> tuple[Candidate, ...]:
     """Host candidates for a port, best first; `announced` stand in for them (1:1 NAT).
 
-    Addresses keep their order: the first is the most preferred. Raises ValueError for a text
-    that is no IP address.
+    Addresses keep their order: the first is the most preferred. Those for TCP, all passive, come
+    behind those for UDP. Raises ValueError for a text that is no IP address.
     """
     hosts = [str(ipaddress.ip_address(host)) for host in (announced or addresses)]
-    return tuple(
+    udp = [
         Candidate(
             foundation=str(i + 1),
             component=1,
@@ -136,4 +158,18 @@ def local_candidates(
             port=port,
         )
         for i, host in enumerate(hosts)
-    )
+    ]
+    tcp = [
+        Candidate(
+            foundation=str(len(hosts) + j + 1),
+            component=1,
+            transport="tcp",
+            priority=tcp_passive_priority(8191 - i * len(hosts) - j),
+            host=host,
+            port=tcp_port,
+            tcptype="passive",
+        )
+        for i, tcp_port in enumerate(tcp_ports)
+        for j, host in enumerate(hosts)
+    ]
+    return (*udp, *tcp)

@@ -36,10 +36,14 @@ MAX_PATHS = 4
 
 
 class Path(NamedTuple):
-    """A five-tuple of our port: the peer's address, and our own that it sends to ("" unknown)."""
+    """A five-tuple of our port: the peer's address, and our own that it sends to ("" unknown).
+
+    stream: 0 for UDP, else the number of a TCP connection; every connection is another path.
+    """
 
     remote: tuple[str, int]
     local: str
+    stream: int = 0
 
 
 class IceCredentials(NamedTuple):
@@ -139,6 +143,10 @@ class IceAgent:
         if self.selected == path:
             self.selected = None
             self._nominated = False
+
+    def on_stream_closed(self, path: Path, now_ms: float) -> None:
+        """A TCP connection has ended: its path is none any more."""
+        self.forget(path)
 
     def _conflicts(self, message: StunMessage) -> bool:
         """A lite agent is always controlled (RFC 8445 section 6.1.1)."""

@@ -4,6 +4,10 @@ All candidates are checked at once (a server has a handful). The first that answ
 at once and DTLS starts on it; the others are let go. Then it is checked every few seconds for
 consent (RFC 7675 section 5.1), faster when an answer is missing. When it is silent for
 SILENCE_MS every candidate is checked again, which survives a change of our own address.
+
+TCP candidates (RFC 6544): a connection is asked for (`connects_due`) when UDP has brought nothing
+for TCP_DELAY_MS, at once with `tcp_only`; once open it is checked as every other path. One that
+fails or breaks is asked for again, ever more slowly, for as long as no path answers.
 """
 
 from __future__ import annotations
@@ -28,6 +32,11 @@ IPV6_DELAY_MS = 150.0
 """IPv4 goes first where both are offered: servers of one site seldom differ, sockets cost."""
 SILENCE_MS = 5_500.0
 """Two consent checks without an answer: look at every candidate again."""
+TCP_DELAY_MS = 1_200.0
+"""Several times what a check over UDP takes on a bad line."""
+CONNECT_RETRY_MS = 500.0
+MAX_CONNECT_RETRY_MS = 4_000.0
+MAX_STREAM_CANDIDATES = 4
 _TIE_BREAKER = (1 << 64) - 1
 """We are the offerer and meet lite agents: the role is ours in every conflict."""
 _PRIORITY = candidate_priority("prflx", 65535)
@@ -45,7 +54,9 @@ class _Check:
 class ControllingAgent(IceAgent):
     """The agent of one client peer. `poll` gives what to send, `next_check_ms` when to ask."""
 
-    _checks: dict[tuple[str, int], _Check] = field(default_factory=dict)
+    tcp_only: bool = False
+    _checks: dict[Path, _Check] = field(default_factory=dict)
+    _connects: dict[tuple[str, int], _Check] = field(default_factory=dict)
     _transactions: OrderedDict[bytes, tuple[Path, float, IceCredentials]] = field(
         default_factory=OrderedDict
     )
@@ -56,9 +67,43 @@ class ControllingAgent(IceAgent):
 
     def add_candidate(self, address: tuple[str, int], now_ms: float) -> None:
         """Another address of the server; ignored beyond MAX_CANDIDATES."""
-        if address not in self._checks and len(self._checks) < MAX_CANDIDATES:
-            late = ":" in address[0] and any(":" not in host for host, _ in self._checks)
-            self._checks[address] = _Check(now_ms + (IPV6_DELAY_MS if late else 0.0))
+        path = Path(address, "")
+        if path not in self._checks and len(self._checks) < MAX_CANDIDATES and not self.tcp_only:
+            late = ":" in address[0] and any(":" not in known.remote[0] for known in self._checks)
+            self._checks[path] = _Check(now_ms + (IPV6_DELAY_MS if late else 0.0))
+
+    def add_stream_candidate(self, address: tuple[str, int], now_ms: float) -> None:
+        """A passive TCP address of the server; ignored beyond MAX_STREAM_CANDIDATES."""
+        if address not in self._connects and len(self._connects) < MAX_STREAM_CANDIDATES:
+            delay_ms = 0.0 if self.tcp_only else TCP_DELAY_MS
+            self._connects[address] = _Check(now_ms + delay_ms, CONNECT_RETRY_MS)
+
+    def connects_due(self, now_ms: float) -> list[tuple[str, int]]:
+        """Connections to open now; each is answered by on_stream_open or on_connect_failed."""
+        if not self._lost(now_ms):
+            return []
+        due = [address for address, check in self._connects.items() if check.due_ms <= now_ms]
+        for address in due:
+            self._connects[address].due_ms = math.inf
+        return due
+
+    def on_stream_open(self, path: Path, now_ms: float) -> bool:
+        """The connection is there: check it. False if it is not wanted any more."""
+        self._checks[path] = _Check(now_ms)
+        self._connects[path.remote].interval_ms = CONNECT_RETRY_MS
+        return self._lost(now_ms)
+
+    def on_connect_failed(self, address: tuple[str, int], now_ms: float) -> None:
+        """Refused, unreachable, timed out, or broken later."""
+        again = self._connects[address]
+        again.due_ms = now_ms + again.interval_ms
+        again.interval_ms = min(again.interval_ms * 2, MAX_CONNECT_RETRY_MS)
+
+    def on_stream_closed(self, path: Path, now_ms: float) -> None:
+        """A connection of ours has ended."""
+        super().on_stream_closed(path, now_ms)
+        self._checks.pop(path, None)
+        self.on_connect_failed(path.remote, now_ms)
 
     def restart(self, credentials: IceCredentials) -> None:
         """New credentials: the controlling side asks with them from its next check on."""
@@ -76,7 +121,7 @@ class ControllingAgent(IceAgent):
         if entry is None:
             return False
         asked, sent_ms, credentials = entry
-        if path.remote != asked.remote or not message.authentic(credentials.remote_pwd):
+        if not _same_candidate(path, asked) or not message.authentic(credentials.remote_pwd):
             return False
         del self._transactions[message.transaction_id]
         if message.kind != BINDING_SUCCESS:
@@ -98,17 +143,21 @@ class ControllingAgent(IceAgent):
         if self._nomination is not None and self.selected is not None:
             due = min(due, self._nomination.due_ms)
         check_ms = min((check.due_ms for check in self._checks.values()), default=math.inf)
-        if self.selected is not None and self._pending is None:
-            check_ms = max(check_ms, self._answered_ms + SILENCE_MS)
-        return min(due, check_ms)
+        connect_ms = min((check.due_ms for check in self._connects.values()), default=math.inf)
+        if self.selected is not None:
+            silent_ms = self._answered_ms + SILENCE_MS
+            connect_ms = max(connect_ms, silent_ms)
+            if self._pending is None:
+                check_ms = max(check_ms, silent_ms)
+        return min(due, check_ms, connect_ms)
 
     def poll(self, now_ms: float) -> list[tuple[bytes, Path]]:
         """Checks that are due, each with its path."""
         out: list[tuple[bytes, Path]] = []
         if self._searching(now_ms):
-            for address, check in self._checks.items():
+            for path, check in self._checks.items():
                 if check.due_ms <= now_ms:
-                    out.append(self._request(Path(address, ""), False, now_ms))
+                    out.append(self._request(path, False, now_ms))
                     check.due_ms = now_ms + check.interval_ms
                     check.interval_ms = min(check.interval_ms * 2, MAX_RETRY_MS)
         if self.selected is None:
@@ -131,9 +180,11 @@ class ControllingAgent(IceAgent):
 
     def _searching(self, now_ms: float) -> bool:
         """No path answers: before the first, in a restart, or after a silence."""
-        if self.selected is None or self._pending is not None:
-            return True
-        return now_ms >= self._answered_ms + SILENCE_MS
+        return self._pending is not None or self._lost(now_ms)
+
+    def _lost(self, now_ms: float) -> bool:
+        """Nothing is selected, or it has not answered for long."""
+        return self.selected is None or now_ms >= self._answered_ms + SILENCE_MS
 
     def _on_valid(self, path: Path, now_ms: float) -> None:
         was_silent = self._stale_beside(path, now_ms)
@@ -142,7 +193,7 @@ class ControllingAgent(IceAgent):
             self._nominated = True
             self._nomination = _Check(now_ms)
             self._consent_due_ms = now_ms + CONSENT_INTERVAL_MS
-        elif path.remote == self.selected.remote:
+        elif _same_candidate(path, self.selected):
             self.selected = path
             self._nomination = None
             self._consent_due_ms = now_ms + CONSENT_INTERVAL_MS * self._jitter.uniform(0.8, 1.2)
@@ -164,3 +215,8 @@ class ControllingAgent(IceAgent):
             use_candidate=nominate,
         )
         return data, path
+
+
+def _same_candidate(one: Path, other: Path) -> bool:
+    """Our own end may differ: over UDP it is learned from the answer."""
+    return one.remote == other.remote and one.stream == other.stream

@@ -46,7 +46,8 @@ class PeerParameters:
 
     remote_fingerprints: (algorithm in lower case, "AA:BB…"). dtls_role: ours. ice_role: lite only
     answers checks (servers), controlling sends them (clients). open_media: False hands RTP on
-    sealed and unchecked, for load clients that read only its clear header.
+    sealed and unchecked, for load clients that read only its clear header. tcp_only: a controlling
+    peer that leaves UDP candidates alone. voice_ssrcs: of ours, kept when a TCP connection is slow.
     """
 
     local_ufrag: str
@@ -58,6 +59,8 @@ class PeerParameters:
     ice_role: IceRole
     remote_candidates: tuple[Candidate, ...] = ()
     open_media: bool = True
+    tcp_only: bool = False
+    voice_ssrcs: frozenset[int] = frozenset()
 
 
 class PeerHandler(Protocol):

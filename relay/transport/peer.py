@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 from relay.core.drops import DropReason
 from relay.transport.candidate import Candidate
@@ -41,6 +41,9 @@ class PeerHost(Protocol):
     def on_paths_changed(self, peer: Peer) -> None: ...
 
     def on_keyed(self, peer: Peer, srtp: PeerSrtp) -> None: ...
+
+    def connect(self, peer: Peer, address: tuple[str, int]) -> None:
+        """Open a TCP connection; answered by on_stream_open or on_connect_failed."""
 
     def on_closed(self, peer: Peer) -> None:
         """Before the peer frees its sessions."""
@@ -80,6 +83,7 @@ class Peer:
         self.known_ufrags: frozenset[str] = frozenset()
         self.entered_path: Path | None = None
         self.opens_media = parameters.open_media
+        self.voice_ssrcs = parameters.voice_ssrcs
         self._host = host
         self._srtp: PeerSrtp | None = None
         self._early: list[bytes] = []
@@ -95,6 +99,8 @@ class Peer:
             now_ms,
             consent_timeout_ms,
         )
+        if isinstance(self.ice, ControllingAgent):
+            self.ice.tcp_only = parameters.tcp_only
         self._dtls = DtlsSession(context, parameters.dtls_role, parameters.remote_fingerprints)
         for candidate in parameters.remote_candidates:
             self._add_candidate(candidate, now_ms)
@@ -108,6 +114,12 @@ class Peer:
     def rtt_ms(self) -> float | None:
         """Round trip of our checks; None in the lite role, which sends none."""
         return self.ice.rtt_ms
+
+    @property
+    def transport(self) -> Literal["udp", "tcp"]:
+        """What media goes over; "udp" before the first check."""
+        selected = self.ice.selected
+        return "tcp" if selected is not None and selected.stream else "udp"
 
     def send_rtp(self, packet: bytes) -> None:
         """Seal and send one packet; before the keys are there it is a counted drop."""
@@ -212,6 +224,30 @@ class Peer:
         """Another peer has proved to be at one of our addresses."""
         self._host.on_paths_changed(self)
 
+    def on_stream_open(self, path: Path) -> bool:
+        """A connection that we asked for is there. False if it is not wanted any more."""
+        if not isinstance(self.ice, ControllingAgent):
+            return False
+        now_ms = self._host.now_ms()
+        wanted = self.ice.on_stream_open(path, now_ms)
+        self._run_checks(now_ms)
+        return wanted
+
+    def on_connect_failed(self, address: tuple[str, int]) -> None:
+        """A connection that we asked for cannot be had."""
+        if isinstance(self.ice, ControllingAgent):
+            now_ms = self._host.now_ms()
+            self.ice.on_connect_failed(address, now_ms)
+            self._run_checks(now_ms)
+
+    def on_stream_closed(self, path: Path) -> None:
+        """One of our connections has ended; the session lives until consent does."""
+        if not self.closed:
+            now_ms = self._host.now_ms()
+            self.ice.on_stream_closed(path, now_ms)
+            self._host.on_paths_changed(self)
+            self._run_checks(now_ms)
+
     def next_deadline_ms(self) -> float:
         """When `on_deadline` is due."""
         if self.closed:
@@ -243,14 +279,19 @@ class Peer:
         return self.ice.created_ms + self.ice.first_contact_ms
 
     def _add_candidate(self, candidate: Candidate, now_ms: float) -> None:
-        address = candidate.address
-        if address is not None and isinstance(self.ice, ControllingAgent):
-            self.ice.add_candidate(address, now_ms)
+        if not isinstance(self.ice, ControllingAgent):
+            return
+        if candidate.address is not None:
+            self.ice.add_candidate(candidate.address, now_ms)
+        elif candidate.stream_address is not None:
+            self.ice.add_stream_candidate(candidate.stream_address, now_ms)
 
     def _run_checks(self, now_ms: float) -> None:
         if isinstance(self.ice, ControllingAgent):
             for data, path in self.ice.poll(now_ms):
                 self._host.transmit(self, data, path)
+            for address in self.ice.connects_due(now_ms):
+                self._host.connect(self, address)
         self._host.on_deadline_changed(self)
 
     def _send_media(self, packet: bytes, *, rtcp: bool) -> None:

@@ -17,6 +17,8 @@ INDEX_GRACE_MS = 2_000.0
 """A closed peer's index rests this long, so that a batch made before cannot reach a newcomer."""
 _FIRST_CAPACITY = 16
 NO_SOCKET = -1
+TCP_SLOT = 2
+"""Not a socket but every connection: rows for it are sealed with the others and queued singly."""
 
 
 class PeerTable:
@@ -24,7 +26,7 @@ class PeerTable:
 
     version: grows with every change, so that prepared sends know when they are stale.
     names: uint8[n, NAME_BYTES] sockaddr. controls: uint8[n, SEND_CONTROL_BYTES].
-    slots: int8[n], 0 for the IPv4 socket, 1 for IPv6, NO_SOCKET while there is no path.
+    slots: int8[n], 0 for the IPv4 socket, 1 for IPv6, TCP_SLOT, NO_SOCKET while there is no path.
     sessions: raw outbound srtp_t or None. gso: bool[n], the path takes trains.
     """
 
@@ -79,6 +81,10 @@ class PeerTable:
         self.version += 1
         if path is None:
             self.slots[index] = NO_SOCKET
+            return
+        if path.stream:
+            self.slots[index] = TCP_SLOT
+            self.gso[index] = False
             return
         family = socket.AF_INET6 if ":" in path.remote[0] else socket.AF_INET
         name = kernel.pack_address(*path.remote)

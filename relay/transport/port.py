@@ -1,8 +1,8 @@
-"""The one UDP port of a process: every peer behind it, drained and filled in batches.
+"""The one media port of a process: every peer behind it, drained and filled in batches.
 
 Demultiplexing (RFC 7983 by the first byte, then by remote address). STUN requests find their peer
 by USERNAME and are the only way in for an address that is not known yet: nothing is kept of one
-that does not prove itself.
+that does not prove itself. TCP connections (RFC 6544) are paths too, beside the UDP sockets.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import ipaddress
+import socket
 from collections.abc import Callable, Sequence
 
 from relay.core.arena import SendBatch
@@ -22,6 +23,7 @@ from relay.transport.counters import PortCounters
 from relay.transport.deadlines import Deadlines
 from relay.transport.dtls import DtlsContext
 from relay.transport.ice import DEFAULT_CONSENT_MS, Path
+from relay.transport.ice_controlling import ControllingAgent
 from relay.transport.parameters import CloseReason, PeerHandler, PeerParameters
 from relay.transport.peer import Peer
 from relay.transport.peer_table import PeerTable
@@ -29,10 +31,16 @@ from relay.transport.receiver import Receiver
 from relay.transport.registry import PeerRegistry
 from relay.transport.send_queue import SendQueue
 from relay.transport.srtp import PeerSrtp, SrtpScratch
-from relay.transport.udp_socket import CLIENT_BUFFER_BYTES, UdpSocket, open_sockets
+from relay.transport.tcp_listener import TcpPorts, listening_sockets
+from relay.transport.tcp_streams import TcpStreams
+from relay.transport.udp_socket import BIND_ATTEMPTS, CLIENT_BUFFER_BYTES, UdpSocket, open_sockets
 
 ENOBUFS_RETRY_S = 0.001
 """A device queue that is full does not show in the socket's writability."""
+
+
+LATE_MS = 50.0
+"""A timer this late tells of a pause; to look at every TCP connection each time would cost."""
 
 
 class MediaPort:
@@ -47,6 +55,7 @@ class MediaPort:
         *,
         client: bool,
         gso: bool,
+        listening: Sequence[socket.socket] = (),
     ) -> None:
         self.port = sockets[0].port
         self.fingerprint = certificate.fingerprint
@@ -67,6 +76,10 @@ class MediaPort:
         self._blocked: set[int] = set()
         self._sender = BatchSender(self._table, self.counters, self)
         self._receiver = Receiver(self._registry, self.counters, self._loop)
+        self.streams = TcpStreams(
+            self._registry, self._receiver, self.counters, self._loop, self._on_overflow
+        )
+        self.streams.listen(listening)
         self._closed = False
         for sock in sockets:
             self._add_socket(sock)
@@ -82,12 +95,13 @@ class MediaPort:
         consent_timeout_ms: float = DEFAULT_CONSENT_MS,
         client: bool = False,
         gso: bool | None = None,
+        tcp: TcpPorts | None = None,
     ) -> MediaPort:
         """Bind and start to listen.
 
         port: 0 takes any that is free. addresses: to serve, None is all. announced: stand in for
         them in the candidates (1:1 NAT). client: a light port for one outgoing session: IPv4,
-        small buffers, joined receives. gso: None asks the kernel.
+        small buffers, joined receives. gso: None asks the kernel. tcp: listen for ICE-TCP too.
         Raises OSError when the port cannot be bound, ValueError for what is no IP address.
         """
         if not kernel.supported():
@@ -95,7 +109,7 @@ class MediaPort:
         served = None if addresses is None else _named(addresses)
         outside = _named(announced)
         certificate = certificate or DtlsCertificate.generate()
-        sockets = open_sockets(port, served, client=client)
+        sockets, listening = _open_all(port, served, tcp, client=client)
         families = {s.family for s in sockets}
         hosts = [
             host
@@ -104,11 +118,17 @@ class MediaPort:
         ]
         return cls(
             sockets,
-            local_candidates(hosts, sockets[0].port, announced=outside),
+            local_candidates(
+                hosts,
+                sockets[0].port,
+                announced=outside,
+                tcp_ports=tcp.numbers(sockets[0].port) if tcp is not None else (),
+            ),
             certificate,
             consent_timeout_ms,
             client=client and not addresses,
             gso=kernel.probe_gso() if gso is None else gso,
+            listening=listening,
         )
 
     def now_ms(self) -> float:
@@ -156,6 +176,7 @@ class MediaPort:
         if self._timer is not None:
             self._timer.cancel()
         self._sender.forget_plans()
+        self.streams.close()
         for slot, sock in self._sockets.items():
             self._loop.remove_reader(sock.fd)
             if slot in self._blocked:
@@ -166,13 +187,19 @@ class MediaPort:
     # -- PeerHost
 
     def transmit(self, peer: Peer, data: bytes, path: Path) -> None:
-        """One datagram to a path of a peer."""
-        self._transmit(peer.index, data, path)
+        """One packet to a path of a peer."""
+        self._transmit(peer, data, path)
 
     def on_paths_changed(self, peer: Peer) -> None:
         """ICE learned, forgot or selected a path, or changed credentials."""
         if self._registry.update(peer):
             self._table.set_path(peer.index, peer.ice.selected)
+            if isinstance(peer.ice, ControllingAgent) and peer.ice.selected is not None:
+                self.streams.on_selected(peer)
+
+    def connect(self, peer: Peer, address: tuple[str, int]) -> None:
+        """Open a TCP connection for a controlling peer."""
+        self.streams.connect(peer, address)
 
     def on_keyed(self, peer: Peer, srtp: PeerSrtp) -> None:
         """DTLS is through."""
@@ -183,6 +210,7 @@ class MediaPort:
         """Nothing may reach the peer or its sessions from here on."""
         self._table.release(peer.index, self.now_ms())
         self._registry.remove(peer)
+        self.streams.release(peer)
         for queue in self._queues.values():
             queue.forget(peer.index)
 
@@ -206,7 +234,7 @@ class MediaPort:
         """One sealed packet of a batch."""
         peer = self._registry.by_index.get(index)
         if peer is not None and peer.ice.selected is not None:
-            self._transmit(index, data, peer.ice.selected)
+            self._transmit(peer, data, peer.ice.selected)
 
     def on_blocked(self, slot: int, code: int) -> None:
         """Wait until the socket takes packets again."""
@@ -220,12 +248,15 @@ class MediaPort:
 
     # -- inside
 
-    def _transmit(self, index: int, data: bytes, path: Path) -> None:
+    def _transmit(self, peer: Peer, data: bytes, path: Path) -> None:
+        if path.stream:
+            self.streams.transmit(peer, data, path)
+            return
         slot = 1 if ":" in path.remote[0] else 0
         if slot not in self._sockets and not self._open_ipv6(slot):
             self.counters.drops[DropReason.SEND_ERROR] += 1
         elif slot in self._blocked or not self._send_now(slot, data, path):
-            waits = self._queues[slot].push(index, data, path, self.now_ms())
+            waits = self._queues[slot].push(peer.index, data, path, self.now_ms())
             self.counters.queued += int(waits)
 
     def _open_ipv6(self, slot: int) -> bool:
@@ -290,14 +321,37 @@ class MediaPort:
         self._timer = self._loop.call_at(first_ms / 1000, self._on_timer)
 
     def _on_timer(self) -> None:
+        late_ms = self.now_ms() - self._timer_ms
         self._timer = None
         self._timer_ms = float("inf")
         # After a pause the sign of life may be waiting in the socket: look before judging.
         for sock in self._sockets.values():
             self._receiver.on_readable(sock)
+        if late_ms > LATE_MS:
+            self.streams.drain()
         self._deadlines.run(self.now_ms())
         if not self._closed:
             self._arm()
+
+
+def _open_all(
+    port: int, addresses: Sequence[str] | None, tcp: TcpPorts | None, *, client: bool
+) -> tuple[list[UdpSocket], list[socket.socket]]:
+    """UDP sockets and listening TCP sockets; port 0 takes a number that is free for all."""
+    for attempt in range(BIND_ATTEMPTS):
+        sockets = open_sockets(port, addresses, client=client)
+        if tcp is None:
+            return sockets, []
+        numbers = tcp.numbers(sockets[0].port)
+        try:
+            return sockets, listening_sockets(numbers, addresses, [s.family for s in sockets])
+        except OSError as error:
+            for sock in sockets:
+                sock.close()
+            again = port == 0 and tcp.port == 0 and attempt < BIND_ATTEMPTS - 1
+            if not again or error.errno != errno.EADDRINUSE:
+                raise
+    raise OSError(errno.EADDRINUSE, "no port number is free for UDP and TCP")
 
 
 def _named(addresses: Sequence[str]) -> list[str]:

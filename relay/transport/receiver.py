@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 from relay.core.drops import DropReason
 from relay.transport.counters import PortCounters
+from relay.transport.ice import Path
 from relay.transport.peer import Peer
 from relay.transport.receive import AddressKey, ReceiveBlock, shared_block
-from relay.transport.registry import PeerRegistry
+from relay.transport.registry import PeerRegistry, path_key
 from relay.transport.stun import BINDING_INDICATION, BINDING_REQUEST, StunError, parse_stun
 from relay.transport.udp_socket import UdpSocket
 
 MAX_CALLS = 4
 """recvmmsg calls per wake-up, then other work gets its turn."""
+
+
+class _Origin(Protocol):
+    """Where packets came from; asked only for STUN, because a flood comes through here."""
+
+    def path(self, i: int) -> Path: ...
+
+
+class _OnePath(NamedTuple):
+    """The origin of all that comes over one connection."""
+
+    known: Path
+
+    def path(self, i: int) -> Path:
+        return self.known
 
 
 class _Burst:
@@ -58,6 +75,16 @@ class Receiver:
                 break
         self._deliver(now_ms)
 
+    def on_frames(self, packets: Sequence[bytes], path: Path) -> None:
+        """Packets of a TCP connection: the same as datagrams."""
+        now_ms = self._loop.time() * 1000
+        origin, key = _OnePath(path), path_key(path)
+        for packet in packets:
+            self._counters.packets_in += 1
+            self._counters.bytes_in += len(packet)
+            self._demultiplex(memoryview(packet), key, origin, 0, now_ms)
+        self._deliver(now_ms)
+
     def on_connected(self, peer: Peer, now_ms: float) -> None:
         """The peer has keys: tell its owner, then open what waited for them."""
         self.tell(peer.handler.on_peer_connected, peer)
@@ -67,7 +94,7 @@ class Receiver:
         self._deliver(now_ms)
 
     def _demultiplex(
-        self, view: memoryview, key: AddressKey, block: ReceiveBlock, number: int, now_ms: float
+        self, view: memoryview, key: AddressKey, origin: _Origin, number: int, now_ms: float
     ) -> None:
         """RFC 7983 section 7."""
         if not len(view):
@@ -75,7 +102,7 @@ class Receiver:
             return
         first = view[0]
         if first < 4:
-            self._on_stun(bytes(view), block, number, now_ms)
+            self._on_stun(bytes(view), origin, number, now_ms)
             return
         peer = self._registry.by_address.get(key)
         if peer is None:
@@ -90,7 +117,7 @@ class Receiver:
         else:
             self._counters.drops[DropReason.UNKNOWN_PROTOCOL] += 1
 
-    def _on_stun(self, data: bytes, block: ReceiveBlock, number: int, now_ms: float) -> None:
+    def _on_stun(self, data: bytes, origin: _Origin, number: int, now_ms: float) -> None:
         drops = self._counters.drops
         try:
             message = parse_stun(data)
@@ -103,7 +130,7 @@ class Receiver:
         if peer is None:
             drops[DropReason.STUN_BAD_CREDENTIALS] += 1
             return
-        path = block.path(number)
+        path = origin.path(number)
         movable = message.kind != BINDING_REQUEST or self._registry.may_take(peer, path, now_ms)
         if not peer.on_stun(message, path, now_ms, movable=movable):
             drops[DropReason.STUN_BAD_CREDENTIALS] += 1

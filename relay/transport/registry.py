@@ -9,6 +9,11 @@ from relay.transport.receive import AddressKey, address_key
 from relay.transport.stun import BINDING_REQUEST, StunMessage
 
 
+def path_key(path: Path) -> AddressKey:
+    """By sender for UDP; a TCP connection's is minus its number, which no address has."""
+    return -path.stream if path.stream else address_key(*path.remote)
+
+
 class PeerRegistry:
     """The peers of a port. Addresses per peer are bounded by its ICE agent (MAX_PATHS)."""
 
@@ -75,22 +80,22 @@ class PeerRegistry:
         A live peer keeps its address, or anybody with a session of his own could take a viewer
         off the air by forging its source address.
         """
-        owner = self.by_address.get(address_key(*path.remote))
+        owner = self.by_address.get(path_key(path))
         if owner is None or owner is peer or owner.closed:
             return True
         life_ms = owner.ice.last_life_ms
         return life_ms is None or now_ms - life_ms > STALE_PATH_MS
 
     def _enter_address(self, peer: Peer, path: Path) -> None:
-        key = address_key(*path.remote)
+        key = path_key(path)
         owner = self.by_address.get(key)
         self.by_address[key] = peer
         if owner is not None and owner is not peer:
-            for taken in [p for p in owner.ice.paths if p.remote == path.remote]:
+            for taken in [p for p in owner.ice.paths if path_key(p) == key]:
                 owner.ice.forget(taken)
             owner.on_path_lost()
 
     def _drop_address(self, peer: Peer, path: Path, kept: frozenset[Path]) -> None:
-        key = address_key(*path.remote)
-        if self.by_address.get(key) is peer and all(p.remote != path.remote for p in kept):
+        key = path_key(path)
+        if self.by_address.get(key) is peer and all(path_key(p) != key for p in kept):
             del self.by_address[key]

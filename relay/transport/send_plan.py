@@ -15,7 +15,7 @@ import numpy.typing as npt
 from relay.core.arena import ROW_STRIDE_BYTES, SendBatch
 from relay.transport import kernel
 from relay.transport.kernel import MessageBlock
-from relay.transport.peer_table import NAME_BYTES, PeerTable
+from relay.transport.peer_table import NAME_BYTES, TCP_SLOT, PeerTable
 from relay.transport.srtp import RowPointers
 
 MAX_TRAIN_ROWS = 40
@@ -81,7 +81,7 @@ def make_plan(batch: SendBatch, table: PeerTable, pointers: RowPointers) -> Send
         _group(
             table, iovecs, slot, peers[slots == slot], first[slots == slot], counts[slots == slot]
         )
-        for slot in (0, 1)
+        for slot in (0, 1, TCP_SLOT)
         if (slots == slot).any()
     ]
     return SendPlan(

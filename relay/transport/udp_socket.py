@@ -13,7 +13,7 @@ from relay.transport.ice import Path
 
 SERVER_BUFFER_BYTES = 8 << 20
 CLIENT_BUFFER_BYTES = 1 << 20
-_BIND_ATTEMPTS = 16
+BIND_ATTEMPTS = 16
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT)
 
 
@@ -86,9 +86,9 @@ def open_sockets(port: int, addresses: Sequence[str] | None, *, client: bool) ->
     several are served from the wildcard address. A client gets IPv4 only.
     Raises OSError when the port cannot be bound.
     """
-    hosts = _bind_hosts(addresses, client)
+    hosts = bind_hosts(addresses, client)
     buffer_bytes = CLIENT_BUFFER_BYTES if client else SERVER_BUFFER_BYTES
-    for attempt in range(_BIND_ATTEMPTS):
+    for attempt in range(BIND_ATTEMPTS):
         sockets: list[UdpSocket] = []
         try:
             for family, host in hosts:
@@ -104,14 +104,15 @@ def open_sockets(port: int, addresses: Sequence[str] | None, *, client: bool) ->
         except OSError as error:
             for opened in sockets:
                 opened.close()
-            if port != 0 or error.errno != errno.EADDRINUSE or attempt == _BIND_ATTEMPTS - 1:
+            if port != 0 or error.errno != errno.EADDRINUSE or attempt == BIND_ATTEMPTS - 1:
                 raise
         else:
             return sockets
     raise OSError(errno.EADDRINUSE, "no port number is free for both families")
 
 
-def _bind_hosts(addresses: Sequence[str] | None, client: bool) -> list[tuple[int, str]]:
+def bind_hosts(addresses: Sequence[str] | None, client: bool) -> list[tuple[int, str]]:
+    """(family, host) of each socket that serves `addresses`."""
     if not addresses:
         wildcard = [(int(socket.AF_INET), "0.0.0.0")]
         return wildcard if client else [*wildcard, (int(socket.AF_INET6), "::")]
