@@ -74,13 +74,18 @@ class MediaConfig(_Section):
     """The media port. port 0 is any free port.
 
     addresses: local ones to serve, empty is all. announced: put into ICE candidates instead of our
-    own (1:1 NAT). takeover_seconds: silence after which another publisher may take the stream.
+    own (1:1 NAT). tcp: ICE-TCP for networks that block UDP, on tcp_port (0: the number of `port`)
+    and on tcp_extra_port (0: none), e.g. 443.
+    takeover_seconds: silence after which another publisher may take the stream.
     consent_seconds: a peer silent for so long is gone.
     """
 
     port: Port = 7000
     addresses: Addresses = ()
     announced: Addresses = ()
+    tcp: bool = True
+    tcp_port: Port = 0
+    tcp_extra_port: Port = 0
     max_viewers: Annotated[int, Field(ge=1, le=100_000)] = 700
     max_viewers_per_commune: Annotated[int, Field(ge=1, le=10_000)] = 20
     takeover_seconds: Annotated[float, Field(ge=0.5, le=60)] = 2.0

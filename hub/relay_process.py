@@ -158,6 +158,9 @@ def _worker(config: HubConfig, number: int, arguments: list[str]) -> Child:
         "WARDCAST_HTTP__PORT": str(http.port + number - 1 if http.port else 0),
         "WARDCAST_HTTP__TLS_PORT": str(http.tls_port + number - 1 if http.tls_port else 0),
         "WARDCAST_MEDIA__PORT": str(media.port + number - 1 if media.port else 0),
+        "WARDCAST_MEDIA__TCP_PORT": str(media.tcp_port + number - 1 if media.tcp_port else 0),
+        # The extra port is a well-known one: only one process can have it.
+        "WARDCAST_MEDIA__TCP_EXTRA_PORT": str(media.tcp_extra_port if number == 1 else 0),
         "WARDCAST_DATA_DIR": str(config.data_dir / f"worker-{number}"),
     }
     return Child(
@@ -193,6 +196,9 @@ def _media(config: HubConfig, node_id: str) -> MediaNodeConfig:
         media_port=media.port,
         addresses=media.addresses,
         announced=media.announced,
+        tcp=media.tcp,
+        tcp_port=media.tcp_port,
+        tcp_extra_port=media.tcp_extra_port,
         max_viewers=min(media.max_viewers, config.relay.capacity),
         max_viewers_per_commune=media.max_viewers_per_commune,
         takeover_ms=media.takeover_seconds * 1000,

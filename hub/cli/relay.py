@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import click
+from yarl import URL
 
 from hub.config import ConfigError, load_config
 from hub.logs import configure_logs
@@ -88,31 +89,43 @@ def command(
 
 
 @command.command()
-@click.argument("url")
+@click.argument("relay")
+@click.option("--hub", help="Base URL of the hub, when RELAY is an id.")
 @click.option("--token", help="Operate token; better given in $WARDCAST_TOKEN (argv is public).")
 @click.option("--insecure", is_flag=True, help="Accept any TLS certificate.")
-def drain(url: str, token: str | None, insecure: bool) -> None:
-    """Empty the relay at URL: its viewers are moved to others, then it ends."""
+def drain(relay: str, hub: str | None, token: str | None, insecure: bool) -> None:
+    """Empty RELAY: its viewers are moved to others, then its process ends.
+
+    RELAY is its base URL, or its id with --hub. A supervisor starts it again.
+    """
     token = token or os.environ.get("WARDCAST_TOKEN", "")
     if not token:
         raise click.ClickException("an operate token is needed: --token or $WARDCAST_TOKEN")
-    click.echo(asyncio.run(_ask_to_drain(url.rstrip("/"), token, insecure)))
+    if "://" in relay:
+        url = URL(relay).origin() / "api/relay/drain"
+    elif hub is not None:
+        url = URL(hub).origin() / "api/operator/relays" / relay / "drain"
+    else:
+        raise click.UsageError("RELAY must be a URL, or an id together with --hub")
+    asyncio.run(_ask_to_drain(url, token, insecure))
+    click.echo(f"{relay} is draining")
 
 
-async def _ask_to_drain(url: str, token: str, insecure: bool) -> str:
+async def _ask_to_drain(url: URL, token: str, insecure: bool) -> None:
     headers = {"Authorization": f"Bearer {token}"}
+    where = url.origin()
     timeout = aiohttp.ClientTimeout(total=5)
     connector = aiohttp.TCPConnector(ssl=not insecure)
     try:
         async with (
             aiohttp.ClientSession(connector=connector, timeout=timeout) as http,
-            http.post(f"{url}/api/relay/drain", headers=headers) as answer,
+            http.post(url, headers=headers, json={"exit": True}) as answer,
         ):
             if answer.status != 202:
-                raise click.ClickException(f"{url} answers {answer.status}: {await answer.text()}")
-    except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise click.ClickException(f"{url} cannot be reached: {error}") from error
-    return f"{url} is draining"
+                detail = (await answer.json(content_type=None)).get("detail", "")
+                raise click.ClickException(f"{where} answers {answer.status}: {detail}")
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        raise click.ClickException(f"{where} cannot be reached: {error}") from error
 
 
 def _inherited(path: Path | None, flags: Mapping[str, object]) -> list[str]:

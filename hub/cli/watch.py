@@ -47,6 +47,7 @@ LINE_INTERVAL_S = 1.0
     help="Base URLs of other nodes, comma separated, besides those that the hub tells.",
 )
 @click.option("--no-events", is_flag=True, help="Do not follow the nodes' event streams.")
+@click.option("--tcp-only", is_flag=True, help="Media over TCP alone; all viewers are whole ones.")
 @click.option("--insecure", is_flag=True, help="Accept any TLS certificate.")
 @click.option("--json", "as_json", is_flag=True, help="JSON a second, and all viewers at the end.")
 def command(
@@ -61,6 +62,7 @@ def command(
     decode: bool,
     alternatives: str | None,
     no_events: bool,
+    tcp_only: bool,
     insecure: bool,
     as_json: bool,
 ) -> None:
@@ -69,7 +71,9 @@ def command(
     Decodes nothing unless asked, so that --viewers can be hundreds. Comes back by itself when the
     line or the server fails. Exits with 1 when no media ever came.
     """
-    if decrypt is None:
+    if tcp_only:
+        decrypt = viewers
+    elif decrypt is None:
         decrypt = viewers if viewers <= DECRYPT_ALL_UP_TO else 1
     plan = CrowdPlan(
         url=url,
@@ -80,6 +84,7 @@ def command(
         decode=decode,
         alternatives=read_bases(alternatives),
         events=not no_events,
+        tcp_only=tcp_only,
     )
     viewers_seen = asyncio.run(watch(plan, duration=duration, insecure=insecure, as_json=as_json))
     if not any(viewer.packets for viewer in viewers_seen):

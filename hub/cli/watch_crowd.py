@@ -29,7 +29,8 @@ STALL_MS = 200.0
 class CrowdPlan:
     """Who watches. tokens: (name, token) pairs, taken in turn. ramp_s: joins are spread over it.
     decrypt: so many viewers are whole ones, with repair; the others count headers.
-    alternatives: base URLs to go on to. events: follow the nodes' event streams."""
+    alternatives: base URLs to go on to. events: follow the nodes' event streams. tcp_only: no
+    media over UDP; only whole viewers can do that."""
 
     url: str
     tokens: Sequence[tuple[str, str | None]]
@@ -39,6 +40,7 @@ class CrowdPlan:
     decode: bool
     alternatives: tuple[str, ...] = ()
     events: bool = True
+    tcp_only: bool = False
 
 
 class Crowd:
@@ -108,7 +110,13 @@ class Crowd:
             http, timeout_s, shun = self._http, place.timeout_s, place.shun
             if whole:
                 return await PortSession.open(
-                    http, place.url, proof, leg, timeout_s=timeout_s, shun=shun
+                    http,
+                    place.url,
+                    proof,
+                    leg,
+                    timeout_s=timeout_s,
+                    shun=shun,
+                    tcp_only=self._plan.tcp_only,
                 )
             return CrowdSession(
                 self._identity, http, place.url, proof, leg, timeout_s=timeout_s, shun=shun

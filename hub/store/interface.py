@@ -50,7 +50,8 @@ class Store(Protocol):
         """All live keys that begin with `prefix`."""
 
     async def acquire(self, key: str, owner: str, value: str, ttl_s: float) -> bool:
-        """Take or renew a lease and set its value; False while another owner has it."""
+        """Take or renew a lease and set its value; False while another owner has it, or the key
+        was put without one. owner: any text but the empty one."""
 
     async def release(self, key: str, owner: str) -> bool:
         """Give a lease back; False, and nothing happens, if it is not this owner's."""
@@ -62,4 +63,4 @@ class Store(Protocol):
         """Messages from now on. Survives the store's absence: a GAP follows."""
 
     async def close(self) -> None:
-        """Free everything; subscriptions end."""
+        """Free everything; subscriptions end once what they hold is read."""

@@ -1,16 +1,17 @@
 """The store of several processes: Redis.
 
 A lease is one string, "<owner>\\n<value>", so that owner, value and lifetime change in one step; a
-plain key is "\\n<value>". Lua keeps compare-and-set whole on the server.
+plain key is "\\n<value>". The owner is percent-encoded, so that it has no line end. Lua keeps
+compare-and-set whole on the server.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import redis.asyncio as aredis
 from redis.asyncio.retry import Retry
@@ -22,7 +23,7 @@ from hub.store.subscription import Subscription
 
 TIMEOUT_S = 1.0
 RESUBSCRIBE_S = 0.25
-PING_S = 5.0
+PING_S = 1.0
 SCAN_COUNT = 500
 MAX_CONNECTIONS = 16
 
@@ -40,26 +41,29 @@ end
 return 0
 """
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class RedisStore:
-    """Implements `hub.store.interface.Store`. prefix: of every key and channel."""
+    """Implements `hub.store.interface.Store`. prefix: of every key and channel.
+
+    Nothing is connected until it is used. Raises ValueError for a URL that cannot be used; the text
+    has no part of it, for it may hold a password.
+    """
 
     def __init__(self, url: str, prefix: str = "") -> None:
         self._prefix = prefix
         # A connection of before the server's restart fails once: that is tried again at once.
-        pool = aredis.BlockingConnectionPool.from_url(
+        pool = _pool(
+            aredis.BlockingConnectionPool,
             url,
-            decode_responses=True,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            max_connections=MAX_CONNECTIONS,
+            retries=1,
             timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1),
+            max_connections=MAX_CONNECTIONS,
         )
         self._client: Any = aredis.Redis.from_pool(pool)
+        # A subscription that the client renews by itself would hide the gap.
+        self._listener: Any = aredis.Redis.from_pool(_pool(aredis.ConnectionPool, url, retries=0))
         self._acquire = self._client.register_script(_ACQUIRE)
         self._release = self._client.register_script(_RELEASE)
         self._readers: dict[asyncio.Task[None], Subscription] = {}
@@ -84,13 +88,14 @@ class RedisStore:
     async def acquire(self, key: str, owner: str, value: str, ttl_s: float) -> bool:
         """Take or renew a lease."""
         keys: list[str] = [self._prefix + key]
-        args: list[str | int] = [owner, value, _ms(ttl_s)]
+        args: list[str | int] = [quote(owner, safe=""), value, _ms(ttl_s)]
         return bool(await self._do(lambda: self._acquire(keys=keys, args=args)))
 
     async def release(self, key: str, owner: str) -> bool:
         """Give a lease back."""
         keys = [self._prefix + key]
-        return bool(await self._do(lambda: self._release(keys=keys, args=[owner])))
+        args = [quote(owner, safe="")]
+        return bool(await self._do(lambda: self._release(keys=keys, args=args)))
 
     async def publish(self, channel: str, text: str) -> None:
         """Tell all who listen."""
@@ -109,15 +114,18 @@ class RedisStore:
         finally:
             self._readers.pop(task, None)
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            (failure,) = await asyncio.gather(task, return_exceptions=True)
+            if isinstance(failure, Exception):
+                raise failure
 
     async def close(self) -> None:
         """Connections and subscriptions end."""
         for task, subscription in tuple(self._readers.items()):
             task.cancel()
             subscription.close()
-        with suppress(RedisError, OSError, TimeoutError):
-            await self._client.aclose()
+        for client in (self._client, self._listener):
+            with suppress(RedisError, OSError, TimeoutError):
+                await client.aclose()
 
     async def _scan(self, prefix: str) -> dict[str, str]:
         pattern = _escaped(prefix) + "*"
@@ -132,7 +140,7 @@ class RedisStore:
     async def _do(self, verb: Callable[[], Awaitable[T]]) -> T:
         """Raises StoreUnavailable; the text has no URL, which may hold a password."""
         try:
-            async with asyncio.timeout(TIMEOUT_S * 1.2):
+            async with asyncio.timeout(TIMEOUT_S):
                 result = await verb()
         except (RedisError, OSError, TimeoutError) as error:
             _stop_if_cancelled()
@@ -145,43 +153,75 @@ class RedisStore:
     ) -> None:
         """Subscribe, and again after every loss; the reader is told of the gap."""
         names = [self._prefix + channel for channel in channels]
-        first = True
-        while True:
-            pubsub = self._client.pubsub(ignore_subscribe_messages=True)
-            try:
-                await pubsub.subscribe(*names)
-                # Confirmed: what is published from here on arrives.
-                await pubsub.ping()
-                if not first:
-                    into.push(GAP)
-                ready.set()
-                await self._read(pubsub, into)
-            except (RedisError, OSError, TimeoutError):
+        try:
+            while True:
+                with suppress(RedisError, OSError, TimeoutError):
+                    await self._listen_once(names, into, ready)
+                _stop_if_cancelled()
                 if not ready.is_set():
                     into.push(GAP)
                     ready.set()
-            finally:
-                with suppress(RedisError, OSError, TimeoutError):
-                    await pubsub.aclose()
-            first = False
-            _stop_if_cancelled()
-            await asyncio.sleep(RESUBSCRIBE_S)
+                await asyncio.sleep(RESUBSCRIBE_S)
+        finally:
+            ready.set()
+            into.close()
 
-    async def _read(self, pubsub: Any, into: Subscription) -> None:
-        quiet_s = 0.0
+    async def _listen_once(
+        self, names: list[str], into: Subscription, ready: asyncio.Event
+    ) -> None:
+        """Until the connection is lost. Raises what the client raises, and TimeoutError."""
+        pubsub = self._listener.pubsub()
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                await pubsub.subscribe(*names)
+            await self._read(pubsub, set(names), into, ready)
+        finally:
+            with suppress(RedisError, OSError, TimeoutError):
+                await pubsub.aclose()
+
+    async def _read(
+        self, pubsub: Any, unconfirmed: set[str], into: Subscription, ready: asyncio.Event
+    ) -> None:
+        """Hand messages over; a server that is cut off says no goodbye, so it is asked."""
+        asked = True  # A subscription is answered too.
         while True:
-            message = await pubsub.get_message(timeout=TIMEOUT_S)
+            said = await pubsub.get_message(timeout=TIMEOUT_S if asked else PING_S)
             _stop_if_cancelled()
-            if message is None:
-                quiet_s += TIMEOUT_S
-                if quiet_s >= PING_S:
-                    # A server that is cut off sends no goodbye.
-                    await pubsub.ping()
-                    quiet_s = 0.0
+            if said is None:
+                if asked:
+                    raise TimeoutError
+                await pubsub.ping()
+                asked = True
                 continue
-            quiet_s = 0.0
-            if message["type"] == "message":
-                into.push(Message(message["channel"].removeprefix(self._prefix), message["data"]))
+            if said["type"] == "message":
+                into.push(Message(said["channel"].removeprefix(self._prefix), said["data"]))
+            elif said["type"] == "subscribe":
+                unconfirmed.discard(said["channel"])
+                # What is published from here on arrives.
+                if not unconfirmed:
+                    if ready.is_set():
+                        into.push(GAP)
+                    ready.set()
+            asked = bool(unconfirmed)
+
+
+def _pool(kind: Any, url: str, *, retries: int, **more: Any) -> Any:
+    """Foreign bytes become U+FFFD instead of an error. Raises ValueError."""
+    try:
+        pool = kind.from_url(
+            url,
+            decode_responses=True,
+            encoding_errors="replace",
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            health_check_interval=0,
+            retry=Retry(NoBackoff(), retries),
+            **more,
+        )
+        pool.make_connection()  # Opens nothing, but minds unknown options.
+    except (ValueError, TypeError):
+        raise ValueError("not the URL of a Redis server") from None
+    return pool
 
 
 def _stop_if_cancelled() -> None:
@@ -196,8 +236,9 @@ def _ms(seconds: float) -> int:
 
 
 def _value(stored: str | None) -> str | None:
-    """Without the owner."""
-    return None if stored is None else stored.partition("\n")[2]
+    """Without the owner; None for what is not ours."""
+    _, line_end, value = (stored or "").partition("\n")
+    return value if line_end else None
 
 
 def _escaped(text: str) -> str:

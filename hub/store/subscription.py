@@ -21,9 +21,10 @@ class Subscription:
     def push(self, message: Message) -> None:
         """Hand over a message."""
         if len(self._waiting) >= self._limit:
-            self._waiting.popleft()
-            self.dropped += 1
-            self._waiting[0] = GAP
+            # The two oldest make room for the news and for the gap that stands in their place.
+            lost = (self._waiting.popleft(), self._waiting.popleft())
+            self.dropped += sum(not message.is_gap for message in lost)
+            self._waiting.appendleft(GAP)
         self._waiting.append(message)
         self._changed.set()
 

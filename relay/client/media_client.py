@@ -61,6 +61,7 @@ class MediaClient:
         self._media = media
         self._peer: Peer | None = None
         self._agreed: Negotiated | None = None
+        self.tcp_only = False
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
         self.http = HttpSession(http, url, token, timeout_s=timeout_s, headers=headers)
@@ -81,7 +82,7 @@ class MediaClient:
         self._agreed = await negotiate(self.http, self._port.fingerprint, self._media)
         self.negotiation = self._agreed.answer.negotiation
         self.on_negotiated(self.negotiation)
-        self._peer = self._port.add_peer(self._agreed.peer_parameters(), self)
+        self._peer = self._port.add_peer(self._agreed.peer_parameters(tcp_only=self.tcp_only), self)
         waiters = [
             asyncio.create_task(self._connected.wait()),
             asyncio.create_task(self._closed.wait()),
@@ -95,7 +96,7 @@ class MediaClient:
                 waiter.cancel()
         if not self._connected.is_set():
             raise MediaTimeoutError(
-                "the server answers, but no media path comes up (is UDP blocked?)"
+                "the server answers, but no media path comes up (are UDP and TCP blocked?)"
             )
 
     async def restart_ice(self) -> None:

@@ -23,7 +23,7 @@ class Negotiated:
     local_pwd: str
     answer: ClientAnswer
 
-    def peer_parameters(self) -> PeerParameters:
+    def peer_parameters(self, *, tcp_only: bool = False) -> PeerParameters:
         """For a peer in the controlling role."""
         return PeerParameters(
             local_ufrag=self.local_ufrag,
@@ -34,6 +34,7 @@ class Negotiated:
             dtls_role=self.answer.dtls_role,
             ice_role="controlling",
             remote_candidates=self.answer.candidates,
+            tcp_only=tcp_only,
         )
 
 

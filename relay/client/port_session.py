@@ -50,12 +50,15 @@ class PortSession(WhepClient):
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         shun: str = "",
+        tcp_only: bool = False,
     ) -> PortSession:
         """Raises OSError when no port can be had."""
         # The light port is IPv4 only; a server named by an IPv6 address wants the whole one.
         light = ":" not in (URL(url).host or "")
         port = await MediaPort.open(port=0, client=light)
-        return cls(port, http, url, token, leg, timeout_s=timeout_s, shun=shun)
+        session = cls(port, http, url, token, leg, timeout_s=timeout_s, shun=shun)
+        session.tcp_only = tcp_only
+        return session
 
     def on_negotiated(self, negotiation: PublisherNegotiation) -> None:
         self._leg.begin(negotiation)

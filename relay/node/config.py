@@ -11,6 +11,7 @@ class MediaNodeConfig:
     addresses to serve (empty: all). announced: addresses put into candidates instead of our own
     (1:1 NAT). takeover_ms: silence after which another publisher may take the slot.
     consent_timeout_ms: a peer that sends no ICE check for so long is gone (RFC 7675).
+    tcp: ICE-TCP beside UDP, on tcp_port (0: the media port's number) and on tcp_extra_port.
     id: of the node, in paths and lineages. takes_publishers: False for a relay.
     """
 
@@ -18,6 +19,9 @@ class MediaNodeConfig:
     media_port: int = 0
     addresses: tuple[str, ...] = ()
     announced: tuple[str, ...] = ()
+    tcp: bool = True
+    tcp_port: int = 0
+    tcp_extra_port: int = 0
     max_viewers: int = 700
     max_viewers_per_commune: int = 20
     takeover_ms: float = 2000.0

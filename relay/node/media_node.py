@@ -26,6 +26,7 @@ from relay.signalling.node_protocol import Accepted, Grant, Refused
 from relay.signalling.offer import LocalTransport, Offer
 from relay.transport.parameters import CloseReason
 from relay.transport.port import MediaPort
+from relay.transport.tcp_listener import TcpPorts
 
 ARENA_ROWS = 2048
 SLOW_TICK_MS = 100.0
@@ -67,6 +68,7 @@ class MediaNode:
             addresses=config.addresses or None,
             announced=config.announced,
             consent_timeout_ms=config.consent_timeout_ms,
+            tcp=TcpPorts(config.tcp_port, config.tcp_extra_port) if config.tcp else None,
         )
         return cls(config, port, events)
 

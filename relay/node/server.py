@@ -182,7 +182,9 @@ class RelayServer:
             base_url=self.base_url,
             https_url=self.https_url,
             media_port=self.node.port.port,
-            media_addresses=tuple(c.host for c in self.node.port.candidates),
+            media_addresses=tuple(
+                c.host for c in self.node.port.candidates if c.transport == "udp"
+            ),
             capacity=settings.capacity,
             affinity=settings.affinity,
         )

@@ -45,6 +45,8 @@ class ViewerSnapshot:
     """`relay` for a relay's pull."""
     node: str = ""
     """Id of the node that serves it, filled in where nodes are put together."""
+    transport: str = "udp"
+    """What its media goes over: `udp` or `tcp`."""
 
 
 @dataclass(frozen=True)
@@ -239,4 +241,5 @@ def _viewer(stream: Stream, viewer: ViewerSession, now_ms: float) -> ViewerSnaps
         repairs_sent=repairs,
         srtp_profile=viewer.peer.srtp_profile,
         scope=viewer.grant.scope,
+        transport=viewer.peer.transport,
     )

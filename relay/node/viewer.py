@@ -54,6 +54,12 @@ class ViewerSession(MediaSession):
         self.packets_sent, self.bytes_sent, self._measured_ms = packets, octets, now_ms
 
     @property
+    def voice_ssrcs(self) -> frozenset[int]:
+        """Audio that it is sent."""
+        sections = (m for m in self.negotiation.media if m.kind == "audio")
+        return frozenset(ssrc for section in sections for ssrc in section.ssrcs)
+
+    @property
     def commune(self) -> str:
         """Slug of the commune it belongs to."""
         return self.subject
