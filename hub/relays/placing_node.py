@@ -32,12 +32,14 @@ class PlacingNode:
         *,
         chosen: Callable[[str], str | None],
         clock: Callable[[], float],
+        max_viewers_per_commune: int = 20,
     ) -> None:
         self._node = node
         self._registry = registry
         self._office = office
         self._chosen = chosen
         self._clock = clock
+        self._max_viewers_per_commune = max_viewers_per_commune
 
     async def publish(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
         """At the embedded node."""
@@ -48,6 +50,7 @@ class PlacingNode:
         if grant.scope == "view" and not grant.ticket_id and stream in self._node.streams:
             relay = self._place(grant)
             if relay is not None:
+                self._check_room(grant.subject)
                 self._check_on_air(stream)
                 raise Redirected(self._url(relay, stream, self._ticket(relay, stream, grant)))
         return await self._node.view(stream, offer, grant)
@@ -89,6 +92,14 @@ class PlacingNode:
             return None
         self._registry.on_placed(placement.relay, grant.subject, grant.token_id, now_ms)
         return self._registry.get(placement.relay)
+
+    def _check_room(self, commune: str) -> None:
+        """Raises Refused: nodes count their own viewers, we count a commune's on all of them."""
+        here = self._registry.viewers_of(commune)
+        if here >= self._max_viewers_per_commune:
+            retry_s = self._node.config.retry_after_s
+            detail = f"This commune already has {here} viewers, the most it may have at once."
+            raise Refused(429, detail, retry_s)
 
     def _check_on_air(self, stream: str) -> None:
         """Raises Refused when every node says that nobody publishes: a relay could say no more."""

@@ -235,6 +235,10 @@ class RelayRegistry:
             if relay.hello.role == "relay"
         ]
 
+    def viewers_of(self, commune: str) -> int:
+        """Viewers of a commune on all relays, as last reported."""
+        return sum(_sessions_of(r, commune) for r in self._relays.values() if r.connection)
+
     def origins(self, now_ms: float) -> list[Relay]:
         """Origins that live, those with a publisher first, then by id."""
         alive = (RelayState.READY, RelayState.DRAINING)

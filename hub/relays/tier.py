@@ -70,7 +70,12 @@ class RelayTier:
         self._directories: dict[str, Directory] = {}
         office = TicketOffice(issuer)
         self.placing = PlacingNode(
-            node, self.registry, office, chosen=self._chosen, clock=self._clock
+            node,
+            self.registry,
+            office,
+            chosen=self._chosen,
+            clock=self._clock,
+            max_viewers_per_commune=config.media.max_viewers_per_commune,
         )
         self.desk = Desk(
             self.registry,

@@ -240,6 +240,33 @@ async def test_other_relays_are_named_to_a_relay_and_to_a_page(tmp_path: Path) -
         assert sorted(alternatives) == ["http://127.0.0.1:1/a", "http://127.0.0.1:1/b"]
 
 
+async def test_a_commune_has_its_limit_over_all_relays(tmp_path: Path) -> None:
+    media = config_of(tmp_path).media.model_copy(update={"max_viewers_per_commune": 2})
+    async with (
+        serving(tmp_path, media=media) as (hub, issuer, http),
+        linking(http, issuer, "a") as a,
+        linking(http, issuer, "b") as b,
+    ):
+        for name, relay in (("a", a), ("b", b)):
+            await relay.say(hello(name))
+            await relay.say(Beat(viewers=1, ready=True, draining=False))
+            snapshot = NodeSnapshot((stream((viewer(f"of-{name}", "an-phu"),)),), 0.0, 0.0, 1)
+            await relay.say(Report(snapshot=snapshot))
+            await relay.say(Beat(viewers=1, ready=True, draining=False))
+        headers = {**bearer(hub.links.view_tokens["an-phu"]), "Content-Type": "application/sdp"}
+        async with asyncio.timeout(5):
+            while True:
+                async with http.post(
+                    "/whep/phien-hop", data=OFFER, headers=headers, allow_redirects=False
+                ) as answer:
+                    if answer.status == 429:
+                        assert answer.headers["Retry-After"]
+                        break
+                for relay in (a, b):
+                    await relay.say(Beat(viewers=1, ready=True, draining=False))
+        assert await placed(http, hub.links.view_tokens["ha-bac"]) is not None
+
+
 async def test_an_operator_closes_and_moves_sessions_of_a_relay(tmp_path: Path) -> None:
     async with serving(tmp_path) as (hub, issuer, http), linking(http, issuer) as relay:
         await relay.say(hello())
