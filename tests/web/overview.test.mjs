@@ -80,3 +80,9 @@ test("the studio's status, and none", () => {
   assert.deepEqual([status.viewers, status.communes, status.title.en], [3, 2, "Kỳ họp"]);
   assert.equal(studioStatus(null).viewers, null);
 });
+
+test("a commune's relays are named once each", () => {
+  const sessions = [{ relay: "relay-2" }, { relay: "relay-1" }, { relay: "relay-2" }, { relay: "" }, {}];
+  assert.deepEqual(rowOf({ slug: "an-phu", sessions }).relays, ["relay-1", "relay-2"]);
+  assert.deepEqual(rowOf({ slug: "an-phu" }).relays, []);
+});

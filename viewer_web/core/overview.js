@@ -35,6 +35,7 @@ export function rowOf(commune) {
     fps: worst(sessions, "fps", Math.min),
     freezeCount: worst(sessions, "freeze_count", Math.max),
     freezeSeconds: worst(sessions, "freeze_seconds", Math.max),
+    relays: [...new Set(sessions.map((one) => one.relay).filter(Boolean))].sort(),
     since: earliest(sessions.map((one) => one.joined_at).filter(Boolean)),
   };
 }

@@ -14,6 +14,7 @@ export const COLUMNS = [
   "figure.fps",
   "figure.freezes",
   "operator.column.sessions",
+  "operator.served_by",
   "operator.column.since",
 ];
 
@@ -42,7 +43,7 @@ function fillSite(button, row, translator) {
   setText(name, row.name);
   word.dataset.grade = row.grade;
   setText(word, gradeWord(row.grade, translator));
-  const figures = [bitrate(row.bitrateBps, lang), percent(row.lossRatio, lang)];
+  const figures = [bitrate(row.bitrateBps, lang), percent(row.lossRatio, lang), ...row.relays];
   const healthy = row.grade === "good" || row.grade === "unknown";
   setText(line, healthy ? figures.join(" · ") : row.grade === "absent" ? "" : row.reason[lang]);
 }
@@ -75,6 +76,7 @@ function fillRow(line, row, translator) {
     fps(row.fps),
     count(row.freezeCount, lang),
     count(row.sessions.length, lang),
+    row.relays.join(", ") || "–",
     timeOfDay(row.since, lang),
   ];
   texts.forEach((text, index) => setText(cells[index], text));
