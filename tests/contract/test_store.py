@@ -31,7 +31,7 @@ class MemoryWorld:
     def __init__(self) -> None:
         self._now_s = 1000.0
         self.store: Store = MemoryStore(lambda: self._now_s)
-        self.other = self.store
+        self.other: Store = self.store
 
     async def pass_s(self, seconds: float) -> None:
         self._now_s += seconds
