@@ -61,9 +61,11 @@ class MediaNodeCollector(Collector):
     def _port(self) -> Iterator[Metric]:
         counters = self._node.port.counters
         packets = CounterMetricFamily(
-            "wardcast_packets", "Datagrams by direction", labels=["direction"]
+            "wardcast_packets", "Datagrams and TCP frames by direction", labels=["direction"]
         )
-        octets = CounterMetricFamily("wardcast_bytes", "UDP payload bytes", labels=["direction"])
+        octets = CounterMetricFamily(
+            "wardcast_bytes", "Payload bytes of UDP and TCP frames", labels=["direction"]
+        )
         packets.add_metric(["in"], counters.packets_in)
         packets.add_metric(["out"], counters.packets_out)
         octets.add_metric(["in"], counters.bytes_in)
@@ -76,6 +78,12 @@ class MediaNodeCollector(Collector):
         for reason, count in sorted(self._drops().items()):
             drops.add_metric([reason], count)
         yield drops
+        connections = GaugeMetricFamily(
+            "wardcast_tcp_connections", "ICE-TCP connections that are open", labels=["state"]
+        )
+        connections.add_metric(["named"], self._node.port.streams.named)
+        connections.add_metric(["unnamed"], self._node.port.streams.unnamed)
+        yield connections
         batches = HistogramMetricFamily(
             "wardcast_send_batch_packets", "Packets in one send batch", labels=[]
         )

@@ -16,9 +16,9 @@ BATCH_BOUNDS = (1, 8, 32, 64, 128, 256, 512, 1024, 2048)
 class PortCounters:
     """Totals since the port opened.
 
-    bytes are UDP payload bytes. gso_trains: messages that carried several packets. queued: packets
-    that waited in a peer's queue. overflow: packets that its bound threw away. send_errors: by
-    errno.
+    bytes are those of datagrams and of TCP frames without their lengths. gso_trains: messages that
+    carried several packets. queued: packets that waited in a peer's UDP queue. overflow: packets
+    that a queue's bound threw away. send_errors: by errno.
     """
 
     packets_in: int = 0

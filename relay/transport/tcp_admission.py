@@ -23,9 +23,10 @@ MAX_UNNAMED_FRAMES = 8
 
 
 class Admission:
-    """Connections by number, each from a host."""
+    """Connections by number, each from a host. limit: of all together."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_CONNECTIONS) -> None:
+        self._limit = limit
         self._hosts: dict[int, str] = {}
         self._per_host: Counter[str] = Counter()
         self._unnamed: OrderedDict[int, str] = OrderedDict()
@@ -42,7 +43,7 @@ class Admission:
     def admits(self, host: str) -> bool:
         """Another connection from there may stay."""
         return (
-            len(self._hosts) < MAX_CONNECTIONS
+            len(self._hosts) < self._limit
             and self._per_host[host] < MAX_PER_ADDRESS
             and self._unnamed_per_host[host] < MAX_UNNAMED_PER_ADDRESS
         )

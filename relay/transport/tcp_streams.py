@@ -7,6 +7,7 @@ it is unnamed, and its time, its packets and its kind are limited (tcp_admission
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 from collections.abc import Callable, Sequence
 from itertools import count
@@ -17,7 +18,13 @@ from relay.transport.ice import Path
 from relay.transport.peer import Peer
 from relay.transport.receiver import Receiver
 from relay.transport.registry import PeerRegistry, path_key
-from relay.transport.tcp_admission import MAX_PER_PEER, MAX_UNNAMED_FRAMES, UNNAMED_MS, Admission
+from relay.transport.tcp_admission import (
+    MAX_CONNECTIONS,
+    MAX_PER_PEER,
+    MAX_UNNAMED_FRAMES,
+    UNNAMED_MS,
+    Admission,
+)
 from relay.transport.tcp_listener import Connector, TcpListener
 from relay.transport.tcp_queue import lane_of
 from relay.transport.tcp_stream import TcpStream, plain
@@ -41,7 +48,7 @@ class TcpStreams:
         self._counters = counters
         self._loop = loop
         self._on_overflow = on_overflow
-        self._admission = Admission()
+        self._admission = Admission(_connection_limit())
         self._listeners: list[TcpListener] = []
         self._streams: dict[int, TcpStream] = {}
         self._of_peer: dict[int, dict[int, TcpStream]] = {}
@@ -217,3 +224,9 @@ class TcpStreams:
         self._give(stream, peer)
         if not peer.on_stream_open(stream.path):
             stream.close()
+
+
+def _connection_limit() -> int:
+    """Half of the process's descriptors: the other half is for HTTP."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 2)

@@ -52,6 +52,7 @@ def test_all_together_are_bounded_and_nothing_is_kept_of_those_that_left() -> No
         admission.enter(number, f"10.0.{number // 250}.{number % 250}")
         admission.name(number)
     assert not admission.admits("192.0.2.1")
+    assert not Admission(limit=0).admits("192.0.2.1")
     for number in range(MAX_CONNECTIONS):
         admission.leave(number)
         admission.leave(number)
