@@ -10,6 +10,7 @@ class DropReason(StrEnum):
 
     MALFORMED_STUN = "malformed_stun"
     STUN_BAD_CREDENTIALS = "stun_bad_credentials"
+    STUN_RATE_LIMITED = "stun_rate_limited"
     MALFORMED_DTLS = "malformed_dtls"
     UNKNOWN_PEER = "unknown_peer"
     UNKNOWN_PROTOCOL = "unknown_protocol"

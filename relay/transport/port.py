@@ -75,7 +75,9 @@ class MediaPort:
         self._queues: dict[int, SendQueue] = {}
         self._blocked: set[int] = set()
         self._sender = BatchSender(self._table, self.counters, self)
-        self._receiver = Receiver(self._registry, self.counters, self._loop)
+        self._receiver = Receiver(
+            self._registry, self.counters, self._loop, None if client else self._reply
+        )
         self.streams = TcpStreams(
             self._registry, self._receiver, self.counters, self._loop, self._on_overflow
         )
@@ -258,6 +260,12 @@ class MediaPort:
         elif slot in self._blocked or not self._send_now(slot, data, path):
             waits = self._queues[slot].push(peer.index, data, path, self.now_ms())
             self.counters.queued += int(waits)
+
+    def _reply(self, data: bytes, path: Path) -> None:
+        """To somebody who is no peer: now or never."""
+        slot = 1 if ":" in path.remote[0] else 0
+        if slot in self._blocked or not self._send_now(slot, data, path):
+            self.counters.drops[DropReason.SEND_QUEUE_FULL] += 1
 
     def _open_ipv6(self, slot: int) -> bool:
         """A client that meets an IPv6 candidate and no IPv4 answer gets its second socket."""

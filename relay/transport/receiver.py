@@ -8,12 +8,19 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from relay.core.drops import DropReason
+from relay.transport.binding_responder import BindingResponder, asks_address
 from relay.transport.counters import PortCounters
 from relay.transport.ice import Path
 from relay.transport.peer import Peer
 from relay.transport.receive import AddressKey, ReceiveBlock, shared_block
 from relay.transport.registry import PeerRegistry, path_key
-from relay.transport.stun import BINDING_INDICATION, BINDING_REQUEST, StunError, parse_stun
+from relay.transport.stun import (
+    BINDING_INDICATION,
+    BINDING_REQUEST,
+    StunError,
+    StunMessage,
+    parse_stun,
+)
 from relay.transport.udp_socket import UdpSocket
 
 MAX_CALLS = 4
@@ -44,14 +51,21 @@ class _Burst:
 
 
 class Receiver:
-    """The receiving half of a port."""
+    """The receiving half of a port. reply: sends to strangers who ask for their address by UDP;
+    None: they get no answer."""
 
     def __init__(
-        self, registry: PeerRegistry, counters: PortCounters, loop: asyncio.AbstractEventLoop
+        self,
+        registry: PeerRegistry,
+        counters: PortCounters,
+        loop: asyncio.AbstractEventLoop,
+        reply: Callable[[bytes, Path], None] | None = None,
     ) -> None:
         self._registry = registry
         self._counters = counters
         self._loop = loop
+        self._reply = reply
+        self._responder = BindingResponder()
         self._burst = _Burst()
         self._blocks: dict[bool, ReceiveBlock] = {}
 
@@ -128,12 +142,25 @@ class Receiver:
             return
         peer = self._registry.of_stun(message)
         if peer is None:
-            drops[DropReason.STUN_BAD_CREDENTIALS] += 1
+            self._on_strange_stun(message, origin, number, now_ms)
             return
         path = origin.path(number)
         movable = message.kind != BINDING_REQUEST or self._registry.may_take(peer, path, now_ms)
         if not peer.on_stun(message, path, now_ms, movable=movable):
             drops[DropReason.STUN_BAD_CREDENTIALS] += 1
+
+    def _on_strange_stun(
+        self, message: StunMessage, origin: _Origin, number: int, now_ms: float
+    ) -> None:
+        path = origin.path(number) if self._reply and asks_address(message) else None
+        if self._reply is None or path is None or path.stream:
+            self._counters.drops[DropReason.STUN_BAD_CREDENTIALS] += 1
+            return
+        answer = self._responder.answer(message, path.remote, now_ms)
+        if answer is None:
+            self._counters.drops[DropReason.STUN_RATE_LIMITED] += 1
+        else:
+            self._reply(answer, path)
 
     def _on_media(self, peer: Peer, data: bytes, now_ms: float) -> None:
         if len(data) < 12:

@@ -1,7 +1,8 @@
 """STUN binding messages as ICE uses them (RFC 8489, RFC 8445 section 16): parse, check, build.
 
-Only what connectivity checks need, because every datagram of a flood comes through here: no
-object per attribute, and the HMAC is not touched before the USERNAME is known to be ours.
+Only what connectivity checks and a question for one's address need, because every datagram of a
+flood comes through here: no object per attribute, and the HMAC is not touched before the USERNAME
+is known to be ours.
 """
 
 from __future__ import annotations
@@ -192,12 +193,28 @@ def build_request(
 
 def build_success(transaction_id: bytes, source: tuple[str, int], password: str) -> bytes:
     """The answer to a check; tells the address that it came from."""
+    body = _mapped_address(transaction_id, source)
+    return _seal(BINDING_SUCCESS, transaction_id, body, password)
+
+
+def build_address_request(transaction_id: bytes) -> bytes:
+    """What is my address? Without credentials (RFC 8489 section 7.2)."""
+    return _HEADER.pack(BINDING_REQUEST, 0, COOKIE, transaction_id)
+
+
+def build_address_answer(transaction_id: bytes, source: tuple[str, int]) -> bytes:
+    """The answer to that, 32 bytes for IPv4 (RFC 8489 section 7.3.1)."""
+    body = _mapped_address(transaction_id, source)
+    return _HEADER.pack(BINDING_SUCCESS, len(body), COOKIE, transaction_id) + body
+
+
+def _mapped_address(transaction_id: bytes, source: tuple[str, int]) -> bytes:
     address = ipaddress.ip_address(source[0])
     family = _FAMILY_V4 if address.version == 4 else _FAMILY_V6
     value = struct.pack("!BBH", 0, family, source[1] ^ (COOKIE >> 16)) + _xor(
         address.packed, transaction_id
     )
-    return _seal(BINDING_SUCCESS, transaction_id, _attribute(_XOR_MAPPED_ADDRESS, value), password)
+    return _attribute(_XOR_MAPPED_ADDRESS, value)
 
 
 def build_error(transaction_id: bytes, code: int, reason: str, password: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.transport.binding_responder import BindingResponder, asks_address
 from relay.transport.certificate import DtlsCertificate
 from relay.transport.dtls import DtlsContext, DtlsSession, pack_records
 from relay.transport.ice import IceAgent, IceCredentials, Path
@@ -41,6 +42,10 @@ def test_stun(data: bytes) -> None:
     agent = IceAgent(IceCredentials("u", "secret", "v", "other"), 0.0)
     assert agent.on_request(message, _PATH, 0.0) is None
     assert agent.selected is None
+    if asks_address(message):
+        answer = BindingResponder().answer(message, _PATH.remote, 0.0)
+        assert answer is not None
+        assert parse_stun(answer).mapped_address == _PATH.remote
 
 
 @given(st.lists(st.binary(max_size=300), max_size=4), st.sampled_from(["server", "client"]))

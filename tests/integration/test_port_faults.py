@@ -15,12 +15,14 @@ import pytest
 
 from relay.core.drops import DropReason
 from relay.transport import CloseReason, MediaPort, PeerParameters, kernel
+from relay.transport.binding_responder import ANSWERS_PER_HOST_PER_S
 from relay.transport.ice import Path
 from relay.transport.peer_table import INDEX_GRACE_MS
 from relay.transport.send_queue import MAX_QUEUED_PACKETS
-from relay.transport.stun import build_request, parse_stun
+from relay.transport.stun import build_address_request, build_request, parse_stun
 from tests.integration.port_fixtures import Link, Recorder, make_batch, rtp, two_ports
 
+TID = bytes(range(12))
 RR = bytes.fromhex("80c9000100000001")
 
 
@@ -73,6 +75,19 @@ async def test_strangers_are_counted_and_leave_no_trace(stranger: socket.socket)
         assert drops[DropReason.MALFORMED_STUN] == 1
         assert drops[DropReason.STUN_BAD_CREDENTIALS] == 1
         assert drops[DropReason.OVERSIZED] == 2
+        assert len(server._registry.by_address) == 1
+
+
+async def test_a_stranger_is_told_his_address_and_not_too_often(stranger: socket.socket) -> None:
+    async with two_ports() as (server, client):
+        link = await Link(server, client).up()
+        for _ in range(3 * ANSWERS_PER_HOST_PER_S):
+            stranger.sendto(build_address_request(TID), ("127.0.0.1", server.port))
+        await settle(link)
+        told = parse_stun(stranger.recv(100))
+        assert (told.transaction_id, told.mapped_address) == (TID, stranger.getsockname())
+        assert server.counters.drops[DropReason.STUN_RATE_LIMITED] >= ANSWERS_PER_HOST_PER_S
+        assert server.counters.drops[DropReason.STUN_BAD_CREDENTIALS] == 0
         assert len(server._registry.by_address) == 1
 
 

@@ -10,6 +10,8 @@ from relay.transport.stun import (
     BINDING_REQUEST,
     BINDING_SUCCESS,
     StunError,
+    build_address_answer,
+    build_address_request,
     build_error,
     build_request,
     build_success,
@@ -112,3 +114,17 @@ def test_message_without_integrity_is_never_authentic() -> None:
         aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST, TID, {"USERNAME": "a:b"}
     )
     assert not parse_stun(bytes(message)).authentic("")
+
+
+@pytest.mark.parametrize("address", [("192.0.2.7", 4242), ("2001:db8::7", 4243)])
+def test_an_address_is_told_without_credentials(address: tuple[str, int]) -> None:
+    asked = aioice.stun.parse_message(build_address_request(TID))
+    assert asked.message_method == aioice.stun.Method.BINDING
+    assert asked.message_class == aioice.stun.Class.REQUEST
+    answer = aioice.stun.parse_message(build_address_answer(TID, address))
+    assert answer.message_class == aioice.stun.Class.RESPONSE
+    assert answer.transaction_id == TID
+    assert answer.attributes["XOR-MAPPED-ADDRESS"] == address
+    assert "MESSAGE-INTEGRITY" not in answer.attributes
+    own = parse_stun(build_address_answer(TID, address))
+    assert (own.kind, own.mapped_address) == (BINDING_SUCCESS, address)
