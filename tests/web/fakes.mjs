@@ -52,7 +52,8 @@ export const ANSWER =
 export class FakePeer extends EventTarget {
   connectionState = "new";
   signalingState = "stable";
-  media = { audio: 0, video: 0, frames: 0 };
+  /** transport: packets of all kinds, null for a browser that does not count them. */
+  media = { audio: 0, video: 0, frames: 0, transport: null };
   calls = [];
 
   addTransceiver(kind, init) {
@@ -79,8 +80,10 @@ export class FakePeer extends EventTarget {
     }
   }
   async getStats() {
-    const { audio, video, frames } = this.media;
+    const { audio, video, frames, transport } = this.media;
+    const counted = transport === null ? {} : { packetsReceived: transport };
     return new Map([
+      ["t", { type: "transport", ...counted }],
       ["a", { type: "inbound-rtp", kind: "audio", packetsReceived: audio }],
       ["v", { type: "inbound-rtp", kind: "video", packetsReceived: video, framesDecoded: frames }],
     ]);
@@ -97,6 +100,12 @@ export class FakePeer extends EventTarget {
     this.media.audio += 3;
     this.media.video += 10;
     if (decode) this.media.frames += 1;
+    if (this.media.transport !== null) this.media.transport += 13;
+  }
+
+  /** A report of the node, whose publisher is silent. */
+  rtcp() {
+    this.media.transport += 1;
   }
 }
 
@@ -120,6 +129,11 @@ export class FakeServer {
   streams = [];
   sessions = new Set();
   down = false;
+  /** Origins that refuse connections; that take requests and never answer. */
+  dead = new Set();
+  mute = new Set();
+  /** Origin to which the hub's 307 leads, with a ticket; fetch follows by itself. */
+  redirectTo = null;
   refuse = null;
   restartStatus = 200;
   #serial = 0;
@@ -134,12 +148,20 @@ export class FakeServer {
 
   #answer(url, { method = "GET", headers, body, keepalive }) {
     this.requests.push({ url, method, headers, body, keepalive });
-    if (this.down) throw new TypeError("failed to fetch");
-    const { pathname } = new URL(url);
+    const { origin, pathname } = new URL(url);
+    if (this.down || this.dead.has(origin)) throw new TypeError("failed to fetch");
+    if (this.mute.has(origin)) return new Promise(() => {});
     if (pathname.endsWith("/sse") && method === "POST") return reply(201, "", { Location: "sse/1" });
     if (pathname.endsWith("/sse/1")) return this.#events();
     if (pathname.startsWith("/session/")) return this.#session(pathname, method, headers);
-    return this.refuse ?? this.#created();
+    if (this.refuse !== null) return this.refuse;
+    const { redirectTo } = this;
+    if (redirectTo === null || origin !== "https://hub.vn") return this.#created();
+    const target = `${redirectTo}${pathname}?ticket=t`;
+    if (this.mute.has(redirectTo)) return new Promise(() => {});
+    this.requests.push({ url: target, method, headers: {}, body });
+    if (this.dead.has(redirectTo)) throw new TypeError("failed to fetch");
+    return Object.defineProperty(this.#created(), "url", { value: target });
   }
 
   #created() {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import { HttpProblem } from "../../viewer_web/core/problem.js";
-import { openFirst } from "../../viewer_web/rtc/first_leg.js";
+import { COMPANY_AFTER_DEATH_MS, openFirst } from "../../viewer_web/rtc/first_leg.js";
 import { settle, VirtualClock } from "./fakes.mjs";
 
 const HUB = "http://hub:1/whep/s";
@@ -25,7 +25,8 @@ function world(answers) {
       log.closed.push(url);
     },
   });
-  const open = (urls) => openFirst(urls, newLeg, (ms) => clock.wait(ms), "http://hub:1");
+  const open = (urls, extra) =>
+    openFirst(urls, newLeg, { wait: (ms) => clock.wait(ms), hub: "http://hub:1", ...extra });
   return { clock, log, open };
 }
 
@@ -74,4 +75,32 @@ test("a relay's refusal is its own: the next is asked", async () => {
 test("when nobody can serve, the first place's reason is told", async () => {
   const { open } = world({ [HUB]: [0, 503], [R1]: [0, 0] });
   await assert.rejects(open([HUB, R1]), (problem) => problem.status === 503);
+});
+
+test("after a death the hub gets company sooner", async () => {
+  const { clock, log, open } = world({ [HUB]: [2000, "ok"], [R1]: [100, "ok"] });
+  const leg = open([HUB, R1], { companyMs: COMPANY_AFTER_DEATH_MS });
+  await clock.run(400);
+  assert.equal((await leg).url, R1);
+  assert.deepEqual(log.opened[1], [R1, COMPANY_AFTER_DEATH_MS]);
+});
+
+test("a slow place is not broken off: it may be the only one that lives", async () => {
+  const { clock, open } = world({ [HUB]: [3000, "ok"], [R1]: [0, 0], [R2]: [0, 503] });
+  const leg = open([HUB, R1, R2]);
+  await clock.run(4000);
+  assert.equal((await leg).url, HUB);
+});
+
+test("not wanted any more: ends at once, and who answers later is closed", async () => {
+  const { clock, log, open } = world({ [HUB]: [1000, "ok"], [R1]: [1000, "ok"] });
+  const giveUp = new AbortController();
+  const leg = open([HUB, R1], { signal: giveUp.signal });
+  const refused = assert.rejects(leg, { name: "AbortError" });
+  await clock.run(300);
+  giveUp.abort();
+  await refused;
+  await clock.run(2000);
+  assert.deepEqual(log.closed, [HUB]);
+  assert.equal(log.opened.length, 1);
 });

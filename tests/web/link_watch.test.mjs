@@ -110,6 +110,13 @@ test("with a broken event stream 300 ms are enough", () => {
   assert.equal(transported([[9, 9], [9, 9], [0, 0], [0, 0]], broke).kind, "unreachable");
 });
 
+test("with a refused request 150 ms are enough, counted or not", () => {
+  const refused = { eventsBroke: true, refused: true };
+  assert.equal(transported([[9, 9], [9, 9], [0, 0]], refused).kind, "unreachable");
+  assert.equal(transported([[9, 9], [9, 9], [0, 0]], { ...refused, transport: null }).kind, "unreachable");
+  assert.equal(transported([[9, 9], [9, 9], [0, 1]], refused).kind, "flowing");
+});
+
 test("a browser that does not count the transport's packets is judged by RTP as before", () => {
   assert.equal(transported([[9, 9], [9, 9], ...Array(4).fill([0, 0])], { transport: null }).kind, "flowing");
 });

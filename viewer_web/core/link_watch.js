@@ -13,6 +13,8 @@ export const NO_PACKETS_MS = 1500;
 export const UNREACHABLE_MS = 700;
 /** The same when the session's event stream has just broken too. */
 export const UNREACHABLE_AFTER_BREAK_MS = 300;
+/** The same when the node has also refused a new request: its process is gone, or its host. */
+export const UNREACHABLE_AFTER_REFUSAL_MS = 150;
 /** Before the first packet: ICE and DTLS over a slow line take their time. */
 export const FIRST_PACKET_MS = 5000;
 export const NO_FRAMES_MS = 3000;
@@ -26,6 +28,7 @@ export const SLEEP_GAP_MS = 4000;
  * @property {number} frames video frames decoded so far
  * @property {number|null} [transport] packets of any kind on the transport; null: the browser does not tell
  * @property {boolean} [eventsBroke] the session's event stream has broken
+ * @property {boolean} [refused] and the node did not take a request after that
  * @property {boolean} [hidden] the page is in the background, where browsers may stop decoding
  *
  * @typedef {object} Verdict
@@ -45,7 +48,6 @@ export class LinkWatch {
   #videoSinceFrame = 0;
   #sawPackets = false;
   #transportMs = 0;
-  #eventsBroke = false;
 
   constructor({ noPacketsMs = NO_PACKETS_MS, noFramesMs = NO_FRAMES_MS } = {}) {
     this.#noPacketsMs = noPacketsMs;
@@ -91,7 +93,6 @@ export class LinkWatch {
   #note(sample, nowMs) {
     const packets = sample.packets - this.#last.packets;
     const video = sample.videoPackets - this.#last.videoPackets;
-    this.#eventsBroke = Boolean(sample.eventsBroke);
     if (packets !== 0 || sample.transport !== this.#last.transport) this.#transportMs = nowMs;
     // Counters that step back belong to a new receiver: progress all the same.
     if (packets !== 0) {
@@ -110,8 +111,9 @@ export class LinkWatch {
 
   #verdict(sample, nowMs) {
     const deadMs = nowMs - this.#transportMs;
-    const limitMs = this.#eventsBroke ? UNREACHABLE_AFTER_BREAK_MS : UNREACHABLE_MS;
-    if (this.#sawPackets && Number.isFinite(sample.transport) && deadMs >= limitMs) {
+    // A refusal is proof enough to go by RTP alone where the transport is not counted.
+    const tells = Number.isFinite(sample.transport) || sample.refused;
+    if (this.#sawPackets && tells && deadMs >= patienceWith(sample)) {
       return { kind: "unreachable", forMs: deadMs };
     }
     const silentMs = nowMs - this.#packetMs;
@@ -124,4 +126,9 @@ export class LinkWatch {
     }
     return { kind: this.#sawPackets ? "flowing" : "starting", forMs: silentMs };
   }
+}
+
+function patienceWith({ eventsBroke, refused }) {
+  if (!eventsBroke) return UNREACHABLE_MS;
+  return refused ? UNREACHABLE_AFTER_REFUSAL_MS : UNREACHABLE_AFTER_BREAK_MS;
 }

@@ -41,6 +41,16 @@ export class Places {
     return origin === this.#endpoint.origin || this.#bases.some((base) => new URL(base).origin === origin);
   }
 
+  /** A URL that an event names, made absolute; null if it is none. */
+  named(url) {
+    if (typeof url !== "string" || url === "") return null;
+    try {
+      return new URL(url, this.#endpoint).href;
+    } catch {
+      return null;
+    }
+  }
+
   /**
    * WHEP URLs to try in this order.
    * @param {string|null} first tried before all others

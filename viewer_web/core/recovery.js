@@ -1,7 +1,8 @@
 /**
  * Which step to take when the link watch complains. Steps go from cheap to dear:
  *
- *   node unreachable:    move: another session elsewhere at once; the old one stays until it plays
+ *   node unreachable:    move: another session elsewhere at once; the old one stays until it plays,
+ *                        and for good if it comes back to life before
  *   frames stand still:  rebind the tracks → renew the session
  *   packets stopped:     publisher gone: wait on the session we have (the server resumes it)
  *                        otherwise: restart ICE → renew the session
@@ -19,7 +20,9 @@ export const CHECK_SESSION_MS = 10_000;
  */
 export const HOLD_MS = 600;
 export const SPREAD_MS = 400;
-/** A move right after a move waits ever longer: a line that is bad everywhere must not flap. */
+/** Two moves are free; more, each soon after the last, wait ever longer: a line that is bad
+ * everywhere must not flap. */
+export const FREE_MOVES = 2;
 export const MOVE_PATIENCE_MS = 1500;
 export const MAX_MOVE_PATIENCE_MS = 12_000;
 export const CALM_MS = 30_000;
@@ -31,7 +34,7 @@ export class Recovery {
   #step = "none";
   #untilMs = 0;
   #movedMs = -Infinity;
-  #movePatienceMs = 0;
+  #moves = 0;
 
   constructor({ random = Math.random } = {}) {
     this.#random = random;
@@ -60,11 +63,9 @@ export class Recovery {
 
   #unreachable(nowMs) {
     const sinceMs = nowMs - this.#movedMs;
-    if (sinceMs < this.#movePatienceMs) return "none";
-    const flaps = sinceMs < CALM_MS;
-    this.#movePatienceMs = flaps
-      ? Math.min(MAX_MOVE_PATIENCE_MS, Math.max(MOVE_PATIENCE_MS, this.#movePatienceMs * 2))
-      : MOVE_PATIENCE_MS;
+    if (sinceMs >= CALM_MS) this.#moves = 0;
+    if (sinceMs < movePatienceMs(this.#moves)) return "none";
+    this.#moves += 1;
     this.#movedMs = nowMs;
     return "move";
   }
@@ -105,4 +106,9 @@ export class Recovery {
     this.#untilMs = untilMs;
     return action;
   }
+}
+
+function movePatienceMs(moves) {
+  if (moves < FREE_MOVES) return 0;
+  return Math.min(MAX_MOVE_PATIENCE_MS, MOVE_PATIENCE_MS * 2 ** (moves - FREE_MOVES));
 }

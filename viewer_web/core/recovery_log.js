@@ -6,6 +6,8 @@ export class RecoveryLog {
   entries = [];
   /** How often a picture that was lost came back. */
   recoveries = 0;
+  /** @type {{at_ms: number, reason: string, took_ms: number, from: string, to: string}[]} */
+  moves = [];
   #lostAtMs = null;
 
   add(atMs, reason, action) {
@@ -17,6 +19,13 @@ export class RecoveryLog {
   note(atMs, reason, action) {
     this.entries.push({ atMs: Math.round(atMs), reason, action });
     if (this.entries.length > MAX_ENTRIES) this.entries.shift();
+  }
+
+  /** Another session has taken over; from, to: origins, equal if it is of the same node. */
+  moved(atMs, reason, { startMs, from, to }) {
+    const took_ms = Math.round(atMs - startMs);
+    this.moves.push({ at_ms: Math.round(startMs), reason, took_ms, from, to });
+    if (this.moves.length > MAX_ENTRIES) this.moves.shift();
   }
 
   /** Media flows again after trouble. */

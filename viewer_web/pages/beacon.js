@@ -6,6 +6,8 @@ import { fetchJson } from "./api.js";
 
 const MIN_MS = 2000;
 const SPREAD_MS = 3000;
+/** A hub that hangs must not gather requests: browsers allow a host six at a time. */
+const LIMIT_MS = 2000;
 
 export class TelemetryBeacon {
   #env;
@@ -32,6 +34,7 @@ export class TelemetryBeacon {
       try {
         await fetchJson(this.#env, "/api/viewer/telemetry", this.#token, {
           method: "POST",
+          timeoutMs: LIMIT_MS,
           body: telemetry(digest, state, sessionId),
         });
       } catch (error) {

@@ -6,6 +6,7 @@ import { Places, REFRESH_MS } from "../core/places.js";
 import { claimsOf, shareableLink, takeToken } from "../core/token.js";
 import { pageTranslator } from "../i18n/index.js";
 import { browserEnvironment } from "../rtc/environment.js";
+import { Pause } from "../rtc/pause.js";
 import { WhepPlayer } from "../rtc/whep_player.js";
 import { HttpProblem } from "../core/problem.js";
 import { fetchJson } from "./api.js";
@@ -26,6 +27,9 @@ const env = browserEnvironment();
 const wakeLock = new WakeLock();
 const screen = new Screen(byId("video"), byId("last-picture"), showSoundGate);
 
+const placesPause = new Pause(env);
+
+let places = null;
 let player = null;
 let info = null;
 let figures = null;
@@ -47,16 +51,19 @@ function showMute() {
 function showState() {
   const state = player?.state ?? (token === null ? "denied" : "connecting");
   const problem = player?.problem;
+  const moving = state === "reconnecting" && player.moving;
+  const words = translator.t(`viewer.state.${moving ? "moving" : state}`);
   byId("status").dataset.state = state;
-  setText(byId("status-text"), translator.t(`viewer.state.${state}`));
+  setText(byId("status-text"), words);
   const hidden = state === "playing" || state === "stopped" || state === "idle";
   byId("overlay").hidden = hidden;
   // Over a picture the sentence stands at the bottom, on an empty stage in the middle.
   byId("overlay").classList.toggle("centre", byId("video").videoWidth === 0);
   byId("retry").hidden = state !== "denied" || player === null;
   if (hidden) return;
-  setText(byId("message"), translator.t(`viewer.state.${state}`));
-  setText(byId("hint"), notice ? translator.t(notice) : hintFor(state, problem));
+  setText(byId("message"), words);
+  const hint = moving ? translator.t("viewer.hint.moving") : hintFor(state, problem);
+  setText(byId("hint"), notice ? translator.t(notice) : hint);
 }
 
 function hintFor(state, problem) {
@@ -116,8 +123,8 @@ async function start() {
   if (!named) await loaded;
   const stream = named ? claims.stream : (info?.stream ?? DEFAULT_STREAM);
   const endpoint = new URL(`/whep/${encodeURIComponent(stream)}`, location.origin).href;
-  const places = new Places(endpoint, sessionStorage);
-  void keepPlaces(places);
+  places = new Places(endpoint, sessionStorage);
+  void keepPlaces();
   player = new WhepPlayer({
     env,
     places,
@@ -130,6 +137,7 @@ async function start() {
         figures = { digest, rates };
         showFigures();
       },
+      moved: () => placesPause.wake(),
     },
   });
   player.start();
@@ -140,8 +148,8 @@ async function start() {
   listen();
 }
 
-/** The relays that the page may go to by itself, asked for while the hub answers. */
-async function keepPlaces(places) {
+/** The relays that the page may go to by itself, asked for now and then and after each move. */
+async function keepPlaces() {
   for (;;) {
     try {
       const me = await fetchJson(env, "/api/me", token, { timeoutMs: PLACES_LIMIT_MS });
@@ -150,7 +158,7 @@ async function keepPlaces(places) {
       // Without an answer the last list stays.
       if (!(error instanceof HttpProblem)) throw error;
     }
-    await env.wait(REFRESH_MS);
+    await placesPause.wait(REFRESH_MS);
   }
 }
 
@@ -220,6 +228,8 @@ Object.defineProperty(window, "wardcast", {
     recoveryCount: player?.log.recoveries ?? 0,
     problem: player?.problem?.status ?? null,
     place: player?.place ?? null,
+    alternatives: places?.alternatives ?? [],
+    moves: player?.log.moves ?? [],
     digest: player?.digest ?? null,
   }),
 });

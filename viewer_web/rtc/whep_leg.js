@@ -23,6 +23,8 @@ export class WhepLeg {
   publisherGone = false;
   /** The event stream broke and is not back. */
   eventsBroke = false;
+  /** And the node has not taken a request since. */
+  refused = false;
 
   /**
    * @param {import("./environment.js").Environment} env
@@ -166,6 +168,7 @@ export class WhepLeg {
       },
       onLink: (up) => {
         this.eventsBroke = !up;
+        this.refused = false;
         if (!up) this.#on.gone?.();
       },
       onGone: () => this.#on.gone?.(),

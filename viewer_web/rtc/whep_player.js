@@ -2,26 +2,34 @@
  * A viewer that stays with the broadcast: connects, watches packets and frames, and climbs the
  * recovery ladder. The page gives a surface and is told the state; it decides nothing.
  *
- * A new leg is shown when it has decoded its first frame, so the last picture stays until then.
+ *   core/link_watch.js   what is wrong      core/places.js     where a session may be had
+ *   core/recovery.js     what to do         rtc/first_leg.js   who of them answers first
+ *
+ * The ladder: a node that is gone is left at once; a decoder that stands still gets its tracks
+ * anew, then a new session; packets that stop where nobody can tell node from publisher get an ICE
+ * restart, then a new session; a silent publisher is waited for. A new leg is shown when it has
+ * decoded its first frame, so the last picture stays until then, and the old leg lives: should its
+ * media come back before, it is kept and the new one closed.
  */
 
 import { Backoff } from "../core/backoff.js";
-import { LinkWatch } from "../core/link_watch.js";
+import { LinkWatch, UNREACHABLE_AFTER_REFUSAL_MS } from "../core/link_watch.js";
 import { Places } from "../core/places.js";
 import { HttpProblem } from "../core/problem.js";
 import { Recovery } from "../core/recovery.js";
 import { RecoveryLog } from "../core/recovery_log.js";
 import { SessionState, VIEWER_TABLE } from "../core/session_state.js";
 import { viewerRates } from "../core/stats_digest.js";
-import { openFirst } from "./first_leg.js";
+import { COMPANY_AFTER_DEATH_MS, COMPANY_MS, openFirst } from "./first_leg.js";
+import { FIRST_MEDIA_LIMIT_MS, FIRST_MEDIA_OR_ELSEWHERE_MS, firstMedia } from "./first_media.js";
 import { Pause } from "./pause.js";
 import { WhepLeg } from "./whep_leg.js";
 
 export const TICK_MS = 250;
-const FIRST_MEDIA_POLL_MS = 100;
-const FIRST_MEDIA_LIMIT_MS = 8000;
-/** Voice alone counts as the first media when no video packet has come for this long. */
-const VOICE_ALONE_MS = 2000;
+/** Looks in a row with media after which a leg that was given up is trusted again. */
+const REVIVED_LOOKS = 2;
+/** Reasons that a leg which flows again takes away. */
+const PASSING = new Set(["unreachable", "no_packets"]);
 /** RTCP without RTP for so long, and no word of the publisher: something is stuck. */
 const STUCK_MS = 6000;
 /** A refused link is tried again after about this long: an operator may have mended it. */
@@ -32,6 +40,19 @@ export const DENIED_RETRY_S = 30;
  * @property {(stream: MediaStream, first: boolean) => void} show present a stream
  */
 
+/**
+ * A search for a new leg.
+ * @typedef {object} Renewal
+ * @property {string} reason
+ * @property {string|null} from origin of the leg that is left
+ * @property {number} startMs
+ * @property {AbortController} stay aborted: the leg that we have is kept
+ * @property {number} revived looks in a row at which the old leg had media
+ * @property {number} mute places that answered and sent no media
+ * @property {string|null} muteOrigin the last of these
+ * @property {boolean} failed a whole round has failed
+ */
+
 export class WhepPlayer {
   #env;
   #endpoint;
@@ -40,8 +61,8 @@ export class WhepPlayer {
   #on;
   #leg = null;
   #shown = null;
-  #renewing = false;
-  #moving = false;
+  /** @type {Renewal|null} */
+  #renewal = null;
   #places;
   #ticking = false;
   #stopTicks = null;
@@ -59,7 +80,7 @@ export class WhepPlayer {
    * @param {string} options.endpoint absolute WHEP URL
    * @param {Surface} options.surface
    * @param {Places} [options.places] where else a session may be had
-   * @param {{state?: Function, figures?: Function, event?: Function}} options.on
+   * @param {{state?: Function, figures?: Function, event?: Function, moved?: Function}} options.on
    */
   constructor({ env, endpoint, token, surface, on = {}, places = new Places(endpoint) }) {
     this.#env = env;
@@ -94,6 +115,12 @@ export class WhepPlayer {
     return this.#leg?.origin ?? null;
   }
 
+  /** On the way from one node to another, and nothing has failed yet. */
+  get moving() {
+    const { from, failed } = this.#renewal ?? { from: null };
+    return from !== null && !failed && this.#places.alternatives.length > 0;
+  }
+
   get audioLevel() {
     return this.#leg?.audioLevel() ?? 0;
   }
@@ -109,7 +136,7 @@ export class WhepPlayer {
     this.#state.on("stop");
     this.#stopTicks?.();
     this.#stopTicks = null;
-    this.#pause.wake();
+    this.#giveUpRenewal();
     const leg = this.#leg;
     this.#leg = null;
     await leg?.close({ keepalive });
@@ -119,7 +146,7 @@ export class WhepPlayer {
   nudge(reason) {
     if (this.state === "stopped") return;
     this.#pause.wake();
-    const lost = this.state === "reconnecting" && !this.#renewing;
+    const lost = this.state === "reconnecting" && this.#renewal === null;
     if (reason === "online" && lost && this.#leg) void this.#restartIce(this.#leg, reason);
     void this.tick();
   }
@@ -148,6 +175,7 @@ export class WhepPlayer {
       hidden: this.#env.hidden(),
       transport: digest.transportPackets,
       eventsBroke: leg.eventsBroke,
+      refused: leg.refused,
     };
     const verdict = this.#watch.sample(sample, this.#env.now());
     const seen = digest.framesDecoded > 0 || (digest.videoPackets === 0 && digest.audioPackets > 0);
@@ -155,12 +183,15 @@ export class WhepPlayer {
     const moving = verdict.kind === "flowing" && verdict.forMs === 0;
     if (moving && seen && !leg.publisherGone) this.#flowing();
     if (before) this.#on.figures?.(digest, viewerRates(digest, before));
-    // While connecting anew, what the server answers is the truth, not the old leg's silence.
-    if (!this.#renewing || this.state === "playing") this.#note(verdict, leg);
-    if (this.#renewing) return;
     // RTCP still comes: the node lives, and it is the publisher who is silent.
     const alive = Number.isFinite(digest.transportPackets) && verdict.forMs < STUCK_MS;
     const waits = leg.publisherGone || alive;
+    // While connecting anew, what the server answers is the truth, not the old leg's silence.
+    if (this.#renewal === null || this.state === "playing") this.#note(verdict, leg, waits);
+    if (this.#renewal !== null) {
+      this.#reconsider(moving || (verdict.kind === "no_packets" && waits && alive));
+      return;
+    }
     const action = this.#recovery.decide(verdict.kind, waits, this.#env.now());
     this.#act(action, leg, verdict);
   }
@@ -173,11 +204,27 @@ export class WhepPlayer {
   }
 
   /** The sentence on the page follows the verdict at once, before any action is taken. */
-  #note(verdict, leg) {
+  #note(verdict, leg, waits) {
     if (verdict.kind === "no_frames") this.#state.on("frozen");
     if (verdict.kind === "unreachable") this.#state.on("link_lost");
     if (verdict.kind !== "no_packets") return;
-    this.#state.on(leg.publisherGone ? "publisher_gone" : "link_lost");
+    if (leg.publisherGone) this.#state.on("publisher_gone");
+    else if (!waits) this.#state.on("link_lost");
+  }
+
+  /** The leg that was given up has media again and no other is up yet: stay. */
+  #reconsider(hasMedia) {
+    const renewal = this.#renewal;
+    renewal.revived = hasMedia ? renewal.revived + 1 : 0;
+    if (renewal.revived < REVIVED_LOOKS || !PASSING.has(renewal.reason)) return;
+    this.log.note(this.#env.now(), "revived", "stay");
+    this.#giveUpRenewal();
+  }
+
+  #giveUpRenewal() {
+    this.#renewal?.stay.abort();
+    this.#renewal = null;
+    this.#pause.wake();
   }
 
   #act(action, leg, verdict) {
@@ -186,8 +233,11 @@ export class WhepPlayer {
     if (action === "rebind") this.#show(leg);
     else if (action === "restart_ice") void this.#restartIce(leg, verdict.kind);
     else if (action === "check_session") void this.#checkSession(leg);
-    else if (action === "renew") void this.#connect(verdict.kind, null);
-    else if (action === "move") void this.#connect(verdict.kind, null, leg.origin);
+    else if (action === "renew") {
+      // Frames that stand still are no fault of the node.
+      const dead = verdict.kind === "no_packets" ? leg.origin : null;
+      void this.#connect(verdict.kind, null, dead);
+    } else if (action === "move") void this.#connect(verdict.kind, null, leg.origin);
   }
 
   async #restartIce(leg, reason) {
@@ -207,9 +257,18 @@ export class WhepPlayer {
       if (!(error instanceof HttpProblem)) throw error;
       // Out of reach: whether the publisher is there is no longer known, so the watch decides.
       leg.publisherGone = false;
+      if (leg.eventsBroke) await this.#lookClosely(leg);
       return;
     }
     if (leg === this.#leg) void this.#connect("session_gone", null);
+  }
+
+  /** The node has taken no request: two looks tell whether anything still comes from it. */
+  async #lookClosely(leg) {
+    leg.refused = true;
+    await this.tick();
+    await this.#env.wait(UNREACHABLE_AFTER_REFUSAL_MS);
+    await this.tick();
   }
 
   /**
@@ -217,34 +276,49 @@ export class WhepPlayer {
    * first: tried before the usual places; dead: origin that has just fallen silent.
    */
   async #connect(reason, first, dead = null) {
-    if (this.#renewing || this.state === "stopped") return;
-    this.#renewing = true;
-    if (reason === "reconnect") this.log.note(this.#env.now(), reason, "connect");
-    else if (reason !== "start") this.log.add(this.#env.now(), reason, "connect");
+    if (this.#renewal !== null || this.state === "stopped") return;
+    const startMs = this.#env.now();
+    const from = this.place;
+    const counts = { revived: 0, mute: 0, muteOrigin: null, failed: false };
+    const renewal = { reason, from, startMs, stay: new AbortController(), ...counts };
+    this.#renewal = renewal;
+    if (reason === "reconnect") this.log.note(startMs, reason, "connect");
+    else if (reason !== "start") this.log.add(startMs, reason, "connect");
+    this.#on.state?.(this.state, this.problem);
+    const { signal } = renewal.stay;
     try {
       let urls = this.#places.urls(first, dead);
-      while (this.state !== "stopped" && !(await this.#attempt(urls))) urls = this.#places.urls();
+      while (!signal.aborted && !(await this.#attempt(urls, renewal))) {
+        urls = this.#places.urls(null, renewal.muteOrigin);
+      }
     } finally {
-      this.#renewing = false;
+      if (this.#renewal === renewal) this.#renewal = null;
     }
+    if (signal.aborted || from === null) return;
+    this.log.moved(this.#env.now(), reason, { startMs, from, to: this.place });
+    this.#on.moved?.();
   }
 
-  /** One round over the places; true when a leg was adopted. */
-  async #attempt(urls) {
+  /** One round over the places; true when a leg was adopted, or is not wanted any more. */
+  async #attempt(urls, renewal) {
+    const { signal } = renewal.stay;
     let leg = null;
     try {
       const hub = new URL(this.#endpoint).origin;
-      leg = await openFirst(urls, (url) => this.#newLeg(url), this.#env.wait, hub);
-      if (this.state !== "stopped") this.#state.on("accepted");
-      if (this.#shown !== null) await this.#firstMedia(leg);
+      const companyMs = renewal.reason === "unreachable" ? COMPANY_AFTER_DEATH_MS : COMPANY_MS;
+      const { wait } = this.#env;
+      leg = await openFirst(urls, (url) => this.#newLeg(url), { wait, hub, companyMs, signal });
+      this.#state.on("accepted");
+      const limitMs = urls.length > 1 ? FIRST_MEDIA_OR_ELSEWHERE_MS : FIRST_MEDIA_LIMIT_MS;
+      if (this.#shown !== null) await firstMedia(leg, { env: this.#env, limitMs, signal });
     } catch (error) {
+      const origin = leg?.origin ?? null;
       void leg?.close();
-      if (this.state === "stopped") return true;
-      await this.#failed(error instanceof HttpProblem ? error : new HttpProblem(0, String(error)));
+      if (signal.aborted) return true;
+      await this.#failed(error, origin, urls.length, renewal);
       return false;
     }
-    if (this.state === "stopped") void leg.close();
-    else this.#adopt(leg);
+    this.#adopt(leg);
     return true;
   }
 
@@ -281,21 +355,21 @@ export class WhepPlayer {
 
   /** SSE `reconnect`: make before break; without a URL the original endpoint is meant. */
   async #moveTo(data) {
-    if (this.#renewing) return;
-    const url = data && typeof data === "object" ? data.url : null;
-    this.#moving = true;
-    try {
-      await this.#connect("reconnect", url ? new URL(url, this.#endpoint).href : null);
-    } finally {
-      this.#moving = false;
-    }
+    await this.#connect("reconnect", this.#places.named(data?.url));
   }
 
-  async #failed(problem) {
+  /** muteOrigin: of the node that answered and sent no media, else null. */
+  async #failed(error, muteOrigin, places, renewal) {
+    const problem = error instanceof HttpProblem ? error : new HttpProblem(0, String(error));
     this.problem = problem;
+    renewal.muteOrigin = muteOrigin;
     this.log.add(this.#env.now(), problem.reason, "retry");
+    // There are others to ask, and the person has waited long enough.
+    if (muteOrigin !== null && (renewal.mute += 1) < places) return;
+    renewal.mute = 0;
+    renewal.failed = true;
     // While the old leg still plays (a move to another relay), the person need not know.
-    if (!this.#moving || this.state !== "playing") {
+    if (renewal.reason !== "reconnect" || this.state !== "playing") {
       if (problem.reason === "nobody_on_air") this.#state.on("publisher_gone");
       else this.#state.on(problem.final ? "denied" : "failed");
       this.#on.state?.(this.state, problem);
@@ -319,20 +393,5 @@ export class WhepPlayer {
   #show(leg) {
     this.#surface.show(leg.stream(), this.#shown === null);
     this.#shown = leg;
-  }
-
-  /** Until the leg has decoded a frame (or plays voice alone, or its publisher is away). */
-  async #firstMedia(leg) {
-    const startMs = this.#env.now();
-    let voiceMs = null;
-    for (;;) {
-      const digest = await leg.digest();
-      const nowMs = this.#env.now();
-      if (digest.framesDecoded > 0 || leg.publisherGone || this.state === "stopped") return;
-      if (digest.audioPackets > 0 && digest.videoPackets === 0) voiceMs ??= nowMs;
-      if (voiceMs !== null && nowMs - voiceMs >= VOICE_ALONE_MS) return;
-      if (nowMs - startMs >= FIRST_MEDIA_LIMIT_MS) throw new HttpProblem(0, "no media");
-      await this.#env.wait(FIRST_MEDIA_POLL_MS);
-    }
   }
 }
