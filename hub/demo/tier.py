@@ -30,6 +30,7 @@ from hub.tokens import KEY_FILE, TokenIssuer, load_or_create_key
 
 READY_S = 60.0
 LOOK_S = 0.1
+PORT_ATTEMPTS = 20
 ORIGIN = "origin"
 RELAY_TOKEN_HOURS = 8760
 
@@ -200,11 +201,20 @@ class _Tier:
         )
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port that nobody has at this moment: a process that is started again needs the same."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("0.0.0.0", 0))
-        return int(probe.getsockname()[1])
+def free_port() -> int:
+    """A port that nobody has at this moment, neither TCP nor UDP: a process that is started again
+    needs the same, and media takes both. Raises OSError when none is found."""
+    for _ in range(PORT_ATTEMPTS):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as tcp,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
+            tcp.bind(("0.0.0.0", 0))
+            port = int(tcp.getsockname()[1])
+            with contextlib.suppress(OSError):
+                udp.bind(("0.0.0.0", port))
+                return port
+    raise OSError("no port is free for both TCP and UDP")
 
 
 def _with_ports(config: HubConfig, plan: TierPlan) -> HubConfig:
@@ -215,9 +225,7 @@ def _with_ports(config: HubConfig, plan: TierPlan) -> HubConfig:
             "tls_port": config.http.tls_port or free_port(),
         }
     )
-    media = config.media.model_copy(
-        update={"port": config.media.port or free_port(socket.SOCK_DGRAM)}
-    )
+    media = config.media.model_copy(update={"port": config.media.port or free_port()})
     redis = plan.redis if plan.redis not in ("", "auto") else ""
     store = config.store.model_copy(update={"redis": redis})
     placement = config.placement.model_copy(update={"keep_warm": (config.stream.name,)})
