@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
 from aiohttp import WSMsgType, web
-from pydantic import BaseModel
 
+from hub.relays.link_connection import LinkConnection, ReadingPace, refuse
 from hub.relays.registry import DuplicateRelayError, Relay, RelayRegistry
 from relay.control.messages import (
     MAX_MESSAGE_BYTES,
@@ -20,7 +19,6 @@ from relay.control.messages import (
     MessageError,
     Report,
     Welcome,
-    encode_message,
     read_from_relay,
 )
 from relay.signalling.auth import InvalidToken, TokenVerifier, bearer_token
@@ -31,7 +29,6 @@ from relay.signalling.rate_limit import RateLimiter
 HELLO_S = 3.0
 SILENCE_S = 4.0
 """A link without a beat for so long is closed; placement has left the relay long before."""
-MAX_QUEUED = 2048
 BAD_MESSAGE = 4400
 FORBIDDEN = 4403
 TAKEN = 4409
@@ -66,8 +63,10 @@ class LinkEndpoint:
 
     async def close(self) -> None:
         """End all links: the hub stops."""
-        for socket in tuple(self._open):
-            await socket.close(code=1001, message=b"the hub stops")
+        await asyncio.gather(
+            *(socket.close(code=1001, message=b"the hub stops") for socket in self._open),
+            return_exceptions=True,
+        )
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         subject = self._subject(request)
@@ -77,7 +76,7 @@ class LinkEndpoint:
         await socket.prepare(request)
         self._open.add(socket)
         try:
-            await self._link(socket, subject)
+            await self._link(request, socket, subject)
         finally:
             self._open.discard(socket)
         return socket
@@ -92,20 +91,22 @@ class LinkEndpoint:
             raise HttpProblem(403, f"This token is for '{grant.scope}', not for a relay.")
         return grant.subject
 
-    async def _link(self, socket: web.WebSocketResponse, subject: str) -> None:
+    async def _link(
+        self, request: web.Request, socket: web.WebSocketResponse, subject: str
+    ) -> None:
         try:
             hello = await self._hello(socket)
         except MessageError as error:
-            await _refuse(socket, BAD_MESSAGE, str(error))
+            await refuse(socket, BAD_MESSAGE, str(error))
             return
         if hello.id != subject and not hello.id.startswith(f"{subject}-"):
-            await _refuse(socket, FORBIDDEN, f"the token is for {subject}, not for {hello.id}")
+            await refuse(socket, FORBIDDEN, f"the token is for {subject}, not for {hello.id}")
             return
-        connection = LinkConnection(socket)
+        connection = LinkConnection(socket, request.transport)
         try:
             relay = self._registry.hello(hello, connection, self._clock())
         except DuplicateRelayError as error:
-            await _refuse(socket, TAKEN, str(error))
+            await refuse(socket, TAKEN, str(error))
             return
         log.info("relay linked", extra={"relay": hello.id, "role": hello.role})
         connection.send(self._welcome())
@@ -134,23 +135,24 @@ class LinkEndpoint:
         return message
 
     async def _read(self, socket: web.WebSocketResponse, relay: Relay) -> None:
+        pace = ReadingPace()
         while True:
             try:
                 frame = await socket.receive(timeout=SILENCE_S)
             except TimeoutError:
-                await _refuse(socket, BAD_MESSAGE, "no beat came")
+                await refuse(socket, BAD_MESSAGE, "no beat came")
+                return
+            if frame.type == WSMsgType.BINARY:
+                await refuse(socket, BAD_MESSAGE, "messages are text")
                 return
             if frame.type != WSMsgType.TEXT:
-                if frame.type in (WSMsgType.CLOSE, WSMsgType.CLOSING, WSMsgType.CLOSED):
-                    return
-                if frame.type == WSMsgType.ERROR:
-                    return
-                continue
+                return
             try:
                 self._take(relay, read_from_relay(frame.data))
             except MessageError as error:
-                await _refuse(socket, BAD_MESSAGE, str(error))
+                await refuse(socket, BAD_MESSAGE, str(error))
                 return
+            await asyncio.sleep(pace.wait_ms(len(frame.data), self._clock()) / 1000)
 
     def _take(self, relay: Relay, message: Hello | Beat | Report | None) -> None:
         now_ms = self._clock()
@@ -161,48 +163,3 @@ class LinkEndpoint:
             self._registry.on_report(relay, message, now_ms)
         if self._registry.version != version:
             self._on_change()
-
-
-class LinkConnection:
-    """Sends in order without waiting; a relay that does not read is let go."""
-
-    def __init__(self, socket: web.WebSocketResponse) -> None:
-        self._socket = socket
-        self._queue: deque[str] = deque()
-        self._more = asyncio.Event()
-        self._closing: tuple[int, str] | None = None
-
-    def send(self, message: BaseModel) -> bool:
-        """False when it is closed or its queue is full."""
-        if self._socket.closed or self._closing is not None:
-            return False
-        if len(self._queue) >= MAX_QUEUED:
-            self.close(BAD_MESSAGE, "too slow")
-            return False
-        self._queue.append(encode_message(message))
-        self._more.set()
-        return True
-
-    def close(self, code: int, reason: str) -> None:
-        """End the link."""
-        self._closing = (code, reason)
-        self._more.set()
-
-    async def write(self) -> None:
-        """Until closed."""
-        while not self._socket.closed:
-            await self._more.wait()
-            self._more.clear()
-            while self._queue and self._closing is None:
-                try:
-                    await self._socket.send_str(self._queue.popleft())
-                except (ConnectionError, RuntimeError):
-                    return  # The reader sees the end of the link too.
-            if self._closing is not None:
-                await _refuse(self._socket, *self._closing)
-                return
-
-
-async def _refuse(socket: web.WebSocketResponse, code: int, reason: str) -> None:
-    # A close frame carries at most 123 bytes of text (RFC 6455 section 5.5).
-    await socket.close(code=code, message=reason.encode()[:120])

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from hub.relays.registry import Relay, RelayRegistry
 from hub.relays.tickets import TicketOffice
-from hub.state.placement import alternatives, place
+from hub.state.placement import RelayLoad, alternatives, place
 from relay.node.media_node import MediaNode
 from relay.signalling.node_protocol import Accepted, Grant, Redirected, Refused, SignallingSession
 from relay.signalling.offer import Offer
@@ -52,7 +52,12 @@ class PlacingNode:
             if relay is not None:
                 self._check_room(grant.subject)
                 self._check_on_air(stream)
-                raise Redirected(self._url(relay, stream, self._ticket(relay, stream, grant)))
+                # Only now: a viewer that was refused is not on its way.
+                now_ms = self._clock()
+                self._registry.on_placed(relay.id, grant.subject, grant.token_id, now_ms)
+                raise Redirected(
+                    self._url(relay, stream, self._office.ticket(grant, relay.id, stream))
+                )
         return await self._node.view(stream, offer, grant)
 
     def session(self, session_id: str) -> SignallingSession | None:
@@ -61,7 +66,7 @@ class PlacingNode:
 
     def alternatives_for(self, commune: str) -> list[str]:
         """Base URLs of relays that a page may try by itself, best first."""
-        loads = self._registry.loads(self._clock())
+        loads = self._reachable(self._clock())
         order = alternatives(commune, loads, first=self._chosen(commune))
         return [base_url(self._registry.get(relay_id)) for relay_id in order]
 
@@ -79,19 +84,20 @@ class PlacingNode:
 
     def _place(self, grant: Grant) -> Relay | None:
         now_ms = self._clock()
-        loads = self._registry.loads(now_ms)
-        if REQUEST_SCHEME.get() == "https":
-            loads = [load for load in loads if self._registry.get(load.id).hello.https_url]
         placement = place(
             grant.subject,
-            loads,
+            self._reachable(now_ms),
             avoid=self._registry.unreached(grant.subject, grant.token_id, now_ms),
             chosen=self._chosen(grant.subject),
         )
-        if placement is None:
-            return None
-        self._registry.on_placed(placement.relay, grant.subject, grant.token_id, now_ms)
-        return self._registry.get(placement.relay)
+        return None if placement is None else self._registry.get(placement.relay)
+
+    def _reachable(self, now_ms: float) -> list[RelayLoad]:
+        """Relays that the page that asks may speak to."""
+        loads = self._registry.loads(now_ms)
+        if REQUEST_SCHEME.get() == "https":
+            loads = [load for load in loads if self._registry.get(load.id).hello.https_url]
+        return loads
 
     def _check_room(self, commune: str) -> None:
         """Raises Refused: nodes count their own viewers, we count a commune's on all of them."""
@@ -103,15 +109,15 @@ class PlacingNode:
 
     def _check_on_air(self, stream: str) -> None:
         """Raises Refused when every node says that nobody publishes: a relay could say no more."""
-        reports = [r.snapshot for r in self._registry.relays() if r.snapshot is not None]
+        relays = self._registry.relays()
+        if any(r.hello.role == "origin" and r.snapshot is None for r in relays):
+            return  # An origin that has not reported yet may have the publisher.
+        reports = [r.snapshot for r in relays if r.snapshot is not None]
         streams = [s for report in reports for s in report.streams if s.name == stream]
         on_air = self._node.streams[stream].codecs_on_air()
         if reports and not on_air and not any(s.state == "on_air" for s in streams):
             retry_s = self._node.config.retry_after_s
             raise Refused(409, "Nothing is on the air on this stream yet.", retry_s)
-
-    def _ticket(self, relay: Relay, stream: str, grant: Grant) -> str:
-        return self._office.ticket(grant, relay.id, stream)
 
     def _url(self, relay: Relay, stream: str, ticket: str) -> str:
         return f"{base_url(relay)}/whep/{quote(stream, safe='')}?ticket={ticket}"

@@ -39,6 +39,13 @@ class RelayState(StrEnum):
     LOST = "lost"
 
 
+class ProbeKind(StrEnum):
+    """Ways to a relay that the hub tries. A viewer needs both."""
+
+    HTTP = "http"
+    STUN = "stun"
+
+
 class Connection(Protocol):
     """The link to one relay."""
 
@@ -65,7 +72,7 @@ class Relay:
     reported_ms: float = float("-inf")
     lost_ms: float | None = None
     drained: bool = False
-    probes_ms: dict[str, float] = field(default_factory=dict)
+    probes_ms: dict[ProbeKind, float] = field(default_factory=dict)
     under_way: deque[tuple[float, str]] = field(default_factory=deque)
 
     @property
@@ -93,7 +100,8 @@ class Relay:
 
     def state_at(self, now_ms: float) -> RelayState:
         """See the module's first lines."""
-        if self.connection is None and not (self.probes_ms and self.is_fresh(now_ms)):
+        reached = ProbeKind.HTTP in self.probes_ms and self.is_fresh(now_ms)
+        if self.connection is None and not reached:
             return RelayState.LOST
         if self.draining:
             return RelayState.DRAINING
@@ -160,9 +168,10 @@ class RelayRegistry:
         """Everything that can be seen of it."""
         relay.snapshot, relay.reported_ms = report.snapshot, now_ms
 
-    def on_probe(self, relay: Relay, kind: str, now_ms: float) -> None:
-        """It answered a probe of this kind."""
-        relay.probes_ms[kind] = now_ms
+    def on_probe(self, relay: Relay, kind: ProbeKind, now_ms: float, *, asked_ms: float) -> None:
+        """It answered a probe of this kind. What was asked before its link broke proves nothing."""
+        if relay.lost_ms is None or asked_ms >= relay.lost_ms:
+            relay.probes_ms[kind] = now_ms
 
     def link_lost(self, relay: Relay, connection: Connection, now_ms: float) -> None:
         """Its link is gone: so is it, until a probe says otherwise."""
@@ -174,7 +183,8 @@ class RelayRegistry:
     def forget_lost(self, now_ms: float) -> None:
         """Relays that have been away for long leave the operator's view."""
         for relay in tuple(self._relays.values()):
-            if relay.lost_ms is not None and now_ms - relay.lost_ms > FORGET_MS:
+            away_ms = 0.0 if relay.lost_ms is None else now_ms - relay.lost_ms
+            if away_ms > FORGET_MS and relay.state_at(now_ms) is RelayState.LOST:
                 del self._relays[relay.id]
 
     # -- the operator's will

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.config import HubConfig, PlacementConfig
+from hub.relays.link_endpoint import LinkEndpoint
+from hub.relays.registry import RelayRegistry
 from hub.server import Hub, running_hub
 from hub.tokens import KEY_FILE, TokenIssuer, load_or_create_key
 from relay.control.messages import (
@@ -91,7 +96,9 @@ async def linking(
     http: aiohttp.ClientSession, issuer: TokenIssuer, subject: str = "relay-1"
 ) -> AsyncIterator[Linked]:
     token = issuer.issue("relay", subject, "*", 600)
-    async with http.ws_connect(LINK, headers=bearer(token)) as socket:
+    # A flooded hub reads our good-bye late: no need to wait for its own.
+    wait = aiohttp.ClientWSTimeout(ws_close=1.0)
+    async with http.ws_connect(LINK, headers=bearer(token), timeout=wait) as socket:
         yield Linked(socket)
 
 
@@ -201,6 +208,90 @@ async def test_nonsense_later_ends_the_link_and_nothing_else(tmp_path: Path) -> 
             assert await relay.hear(Welcome)
         async with http.get("/healthz") as answer:
             assert answer.status == 200
+
+
+async def test_messages_are_text(tmp_path: Path) -> None:
+    async with serving(tmp_path) as (_, issuer, http), linking(http, issuer) as relay:
+        await relay.say(hello())
+        await relay.hear(Welcome)
+        await relay.socket.send_bytes(encode_message(hello()).encode())
+        assert await relay.closed() == 4400
+
+
+async def test_a_relay_that_floods_its_link_is_heard_slowly_and_stops_nobody(
+    tmp_path: Path,
+) -> None:
+    async with (
+        serving(tmp_path) as (hub, issuer, http),
+        linking(http, issuer, "a") as a,
+        linking(http, issuer, "b") as b,
+    ):
+        await a.say(hello("a"))
+        await a.hear(Welcome)
+
+        async def flood() -> None:
+            beat = Beat(viewers=1, ready=True, draining=True)
+            with suppress(ConnectionError):
+                while True:
+                    for _ in range(500):
+                        await a.say(beat)
+                    await asyncio.sleep(0)
+
+        flooding = asyncio.create_task(flood())
+        try:
+            await b.say(hello("b"))
+            await b.say(Beat(viewers=0, ready=True, draining=False))
+            token = hub.links.view_tokens["an-phu"]
+            assert await until_placed(http, token, "http://127.0.0.1:1/b")
+            async with http.get("/healthz") as answer:
+                assert answer.status == 200
+        finally:
+            flooding.cancel()
+            await asyncio.gather(flooding, return_exceptions=True)
+
+
+async def test_a_relay_that_does_not_read_its_link_is_let_go() -> None:
+    issuer = TokenIssuer(Ed25519PrivateKey.generate())
+    registry = RelayRegistry()
+    endpoint = LinkEndpoint(
+        registry,
+        TokenVerifier([issuer.public_key]),
+        welcome=lambda: Welcome(streams=(), public_keys=()),
+        directory=lambda _: Directory(),
+        on_change=lambda: None,
+        clock=lambda: asyncio.get_running_loop().time() * 1000,
+    )
+    app = web.Application()
+    app.add_routes(endpoint.routes())
+    async with TestServer(app) as server, aiohttp.ClientSession(server.make_url("/")) as http:
+        async with linking(http, issuer) as deaf:
+            await deaf.say(hello())
+            await deaf.hear(Welcome)
+            relay = registry.get("relay-1")
+            # Nobody receives from here on: its buffers fill up, then those of the hub.
+            async with asyncio.timeout(20):
+                while relay.send(Close(session="x" * 60_000)):
+                    await asyncio.sleep(0)
+                while relay.connection is not None:
+                    await asyncio.sleep(0.01)
+        async with linking(http, issuer) as again:
+            await again.say(hello())
+            assert await again.hear(Welcome)
+
+
+async def test_two_processes_with_one_id_are_told_apart(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path) as (_, issuer, http),
+        linking(http, issuer) as first,
+        linking(http, issuer) as second,
+    ):
+        await first.say(hello())
+        await first.hear(Welcome)
+        await first.say(Beat(viewers=0, ready=True, draining=False))
+        await first.say(Beat(viewers=0, ready=True, draining=False))
+        other = hello().model_copy(update={"instance": "other", "pid": 2})
+        await second.say(other)
+        assert await second.closed() == 4409
 
 
 async def test_a_worker_links_with_its_relays_token(tmp_path: Path) -> None:

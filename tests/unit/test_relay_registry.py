@@ -10,6 +10,7 @@ from hub.relays.registry import (
     FORGET_MS,
     UNDER_WAY_MS,
     DuplicateRelayError,
+    ProbeKind,
     Relay,
     RelayRegistry,
     RelayState,
@@ -85,12 +86,12 @@ def test_a_probe_that_never_worked_is_no_evidence_one_that_stopped_is() -> None:
     registry = RelayRegistry()
     relay = linked(registry, 0.0)
     assert registry.loads(100.0)[0].fresh
-    registry.on_probe(relay, "http", 200.0)
+    registry.on_probe(relay, ProbeKind.HTTP, 200.0, asked_ms=200.0)
     for now_ms in range(300, 1300, 200):
         registry.on_beat(relay, beat(), float(now_ms))
     assert not registry.loads(1200.0)[0].fresh  # beats come, the way of the viewers is cut
     assert registry.loads(1200.0)[0].ready  # better than none at all
-    registry.on_probe(relay, "http", 1250.0)
+    registry.on_probe(relay, ProbeKind.HTTP, 1250.0, asked_ms=1250.0)
     assert registry.loads(1300.0)[0].fresh
 
 
@@ -99,11 +100,11 @@ def test_a_broken_link_is_the_end_until_a_probe_says_otherwise() -> None:
     link = FakeLink()
     relay = registry.hello(hello(), link, 0.0)
     registry.on_beat(relay, beat(3), 0.0)
-    registry.on_probe(relay, "http", 0.0)
+    registry.on_probe(relay, ProbeKind.HTTP, 0.0, asked_ms=0.0)
     registry.link_lost(relay, link, 10.0)
     assert relay.state_at(10.0) is RelayState.LOST
     assert not registry.loads(10.0)[0].ready
-    registry.on_probe(relay, "http", 300.0)
+    registry.on_probe(relay, ProbeKind.HTTP, 300.0, asked_ms=300.0)
     assert relay.state_at(300.0) is RelayState.READY
 
 
@@ -132,10 +133,39 @@ def test_a_restored_relay_counts_once_a_probe_reached_it() -> None:
     registry = RelayRegistry()
     registry.restore(hello(), 0.0)
     assert registry.get("relay-1").state_at(0.0) is RelayState.LOST
-    registry.on_probe(registry.get("relay-1"), "http", 50.0)
+    registry.on_probe(registry.get("relay-1"), ProbeKind.HTTP, 50.0, asked_ms=50.0)
     assert registry.loads(50.0)[0].ready
     registry.restore(hello(instance="late"), 60.0)
     assert registry.get("relay-1").hello.instance == "i1"
+
+
+def test_an_answer_to_what_was_asked_before_the_link_broke_proves_nothing() -> None:
+    registry = RelayRegistry()
+    link = FakeLink()
+    relay = registry.hello(hello(), link, 0.0)
+    registry.link_lost(relay, link, 10.0)
+    registry.on_probe(relay, ProbeKind.HTTP, 11.0, asked_ms=9.0)
+    assert relay.state_at(11.0) is RelayState.LOST
+    registry.on_probe(relay, ProbeKind.HTTP, 12.0, asked_ms=11.0)
+    assert relay.state_at(12.0) is RelayState.READY
+
+
+def test_a_media_port_that_answered_and_stopped_makes_a_relay_stale() -> None:
+    registry = RelayRegistry()
+    relay = linked(registry, 0.0)
+    for kind in ProbeKind:
+        registry.on_probe(relay, kind, 0.0, asked_ms=0.0)
+    registry.on_probe(relay, ProbeKind.HTTP, 1000.0, asked_ms=1000.0)
+    registry.on_beat(relay, beat(), 1000.0)
+    assert relay.state_at(1000.0) is RelayState.SILENT
+    assert not registry.loads(1000.0)[0].fresh
+
+
+def test_without_link_and_http_a_media_port_alone_is_no_relay() -> None:
+    registry = RelayRegistry()
+    registry.restore(hello(), 0.0)
+    registry.on_probe(registry.get("relay-1"), ProbeKind.STUN, 50.0, asked_ms=40.0)
+    assert registry.get("relay-1").state_at(50.0) is RelayState.LOST
 
 
 def test_lost_relays_stay_in_view_for_a_minute() -> None:
@@ -145,7 +175,10 @@ def test_lost_relays_stay_in_view_for_a_minute() -> None:
     registry.link_lost(relay, link, 0.0)
     registry.forget_lost(FORGET_MS)
     assert registry.relays() == [relay]
+    registry.on_probe(relay, ProbeKind.HTTP, FORGET_MS, asked_ms=FORGET_MS)
     registry.forget_lost(FORGET_MS + 1)
+    assert registry.relays() == [relay]  # it serves without a link
+    registry.forget_lost(FORGET_MS + 2000)
     assert registry.relays() == []
 
 
