@@ -111,21 +111,21 @@ class Chaos:
         return hang
 
 
-def run(minutes: float, seed: int, folder: Path) -> dict[str, Any]:
+def run(minutes: float, seed: int, folder: Path, settle_s: float = SETTLE_S) -> dict[str, Any]:
     """The whole run; what was found."""
     with tier(folder, "--redis", "auto") as running:
         running.until_ready()
-        crowd = running.watch(duration=minutes * 60 + SETTLE_S + 30)
+        crowd = running.watch(duration=minutes * 60 + settle_s + 2 * HANG_S + PAUSE_S[1] + 5)
         crowd.until_all_watch()
         time.sleep(3)
         before = looks(running)
         chaos = Chaos(running, seed)
         chaos.run(minutes * 60)
         until(lambda: _is_well(running), 60)
-        time.sleep(SETTLE_S)
+        time.sleep(settle_s)
         after = looks(running)
         served = {row["id"]: row["viewers"] for row in running.relays().values()}
-        final = crowd.result(SETTLE_S + 120)
+        final = crowd.result(settle_s + 120)
     return _findings(chaos.events, final, before, after, served)
 
 
