@@ -73,6 +73,10 @@ class StreamRouter:
         """Take this track from `source` from its next key frame on."""
         self.tracks[kind].set_source(source)
 
+    def set_layers(self, kind: Kind, layers: Sequence[Source]) -> None:
+        """Take this track from these sources, richest first; each lane from the one that fits."""
+        self.tracks[kind].set_layers(layers)
+
     def on_packets(
         self, source: Source, packets: Sequence[MediaPacket], now_ms: float
     ) -> Iterator[SendBatch]:
@@ -126,7 +130,7 @@ class StreamRouter:
         """Its send queue dropped packets: no picture until the next key frame."""
         lane = viewer.lanes.get("video")
         if lane is not None:
-            self.tracks["video"].gate(lane)
+            self.tracks["video"].hold(lane)
             self.drops[DropReason.SEND_QUEUE_FULL] += 1
 
     # -- RTCP of viewers
@@ -203,8 +207,8 @@ class StreamRouter:
         """When `poll` or `take_keyframe_requests` has work; infinity when neither has."""
         video = self.tracks["video"]
         deadline = video.next_deadline_ms()
-        if video.source is not None:
-            deadline = min(deadline, video.source.keyframes.next_deadline_ms())
+        for source in video.layers:
+            deadline = min(deadline, source.keyframes.next_deadline_ms())
         return deadline
 
     def ask_for_waiting(self, now_ms: float) -> None:
@@ -213,8 +217,7 @@ class StreamRouter:
 
     def take_keyframe_requests(self, now_ms: float) -> list[Source]:
         """Sources whose publisher is to be asked for a key frame now."""
-        source = self.tracks["video"].source
-        return [source] if source is not None and source.keyframes.poll(now_ms) else []
+        return [s for s in self.tracks["video"].layers if s.keyframes.poll(now_ms)]
 
     def take_sender_reports(self, now_ms: float, ntp_seconds: float) -> list[tuple[Viewer, bytes]]:
         """Compounds (SR, SDES of each track) for the viewers whose turn it is.

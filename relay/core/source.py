@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
+from relay.core.codecs.frame_size import frame_size
 from relay.core.history import CAPACITY_PACKETS, PacketHistory
 from relay.core.keyframes import KeyframeRequester
 from relay.core.negotiation import CodecParameters, Kind
 from relay.core.packet import MediaPacket
 
 RATE_WINDOW_MS = 1000.0
+WIRE_OVERHEAD_BYTES = 68
+"""Headers, extensions, SRTP tag, UDP and IPv4 of one packet."""
+RATE_RISE, RATE_FALL = 0.4, 0.15
+"""The typical rate follows a rise sooner than a fall: a layer must fit when its picture moves."""
 ALIVE_MS = 2000.0
 CLOCK_WINDOW = 64
 """Sender reports over which the least delayed one is looked for: half a minute of two tracks."""
@@ -76,10 +81,14 @@ class Source:
         self.clock = clock or PublisherClock()
         self.sender_report: SenderReportPoint | None = None
         self.bitrate_bps = 0.0
+        self.wire_bps = 0.0
+        """Typical rate with headers; 0 until measured for a second."""
+        self.size: tuple[int, int] | None = None
+        """(width, height) of the newest key frame that told."""
         self.keyframe_bytes = 0.0
         self._keyframe_timestamp: int | None = None
         self._window_ms: float | None = None
-        self._window_bytes = 0
+        self._window_bytes = self._window_packets = 0
         self.paddings = bytearray(CAPACITY_PACKETS)
         """RTP padding of each packet kept, by history slot, so that a resend is identical."""
 
@@ -97,6 +106,7 @@ class Source:
         if packet.keyframe:
             self.keyframes.on_keyframe(self.keyframe_bytes, self.bitrate_bps, packet.arrival_ms)
             self._keyframe_timestamp, self.keyframe_bytes = packet.timestamp, 0.0
+            self.size = frame_size(self.codec.name, packet.payload) or self.size
         if packet.timestamp == self._keyframe_timestamp:
             self.keyframe_bytes += size
         return True
@@ -108,12 +118,17 @@ class Source:
 
     def _measure(self, size: int, now_ms: float) -> None:
         self._window_bytes += size
+        self._window_packets += 1
         if self._window_ms is None:
             self._window_ms = now_ms
         span_ms = now_ms - self._window_ms
         if span_ms >= RATE_WINDOW_MS:
             self.bitrate_bps = self._window_bytes * 8000 / span_ms
-            self._window_ms, self._window_bytes = now_ms, 0
+            wire_bytes = self._window_bytes + self._window_packets * WIRE_OVERHEAD_BYTES
+            wire_bps = wire_bytes * 8000 / span_ms
+            weight = RATE_RISE if wire_bps > self.wire_bps else RATE_FALL
+            self.wire_bps += (wire_bps - self.wire_bps) * (weight if self.wire_bps else 1.0)
+            self._window_ms, self._window_bytes, self._window_packets = now_ms, 0, 0
 
     def on_sender_report(self, point: SenderReportPoint) -> None:
         """The publisher said where its clock stands."""

@@ -1,4 +1,4 @@
-"""One track of a stream: its sources on one side, its lanes on the other.
+"""One track of a stream: its layers on one side, its lanes on the other.
 
 The driving rule: one call changes the state, then its batches are drained to the end before the
 next call. Batches share one arena, so each is sent before the next is drawn.
@@ -7,7 +7,7 @@ next call. Batches share one arena, so each is sent before the next is drawn.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from relay.core.header_layout import HeaderLayout
 from relay.core.join import BURST_BPS, JoinBurst, plan_join
 from relay.core.keyframes import KeyframeCounters
 from relay.core.lanes import Lane, LaneState, LaneTable
+from relay.core.line.layer_choice import LayerChoice, LayerWish, Reason, choose_layer
 from relay.core.negotiation import Kind, MediaNegotiation
 from relay.core.packet import MediaPacket
 from relay.core.retransmit import Retransmitter
@@ -29,15 +30,18 @@ PATIENCE_MS = 200.0
 """A new source usually begins with a key frame; after this it is asked for one."""
 
 
+_ANY = LayerWish()
+
+
 class Track:
-    """Audio or video of a stream, as its viewers see it."""
+    """Audio or video of a stream, as its viewers see it. layers: ranked, richest first."""
 
     def __init__(
         self, kind: Kind, arena: PacketArena, transport: TransportSequence, rng: random.Random
     ) -> None:
         self.kind: Kind = kind
         self.table = LaneTable()
-        self.source: Source | None = None
+        self.layers: tuple[Source, ...] = ()
         self.keyframe_counters = KeyframeCounters()
         self._layouts: list[HeaderLayout] = []
         self._fanout = FanOut(arena, self.table, self._layouts, transport)
@@ -47,7 +51,9 @@ class Track:
         self._repairs: dict[int, Retransmitter] = {}
         self._line_bps: dict[int, float] = {}
         self._last_pli_ms: dict[int, float] = {}
-        self._waiting_since_ms: float | None = None
+        self._wishes: dict[int, LayerWish] = {}
+        self._waiting_since_ms: dict[int, float] = {}
+        """By source number: since when lanes have waited for a key frame of it."""
         self._settled = -1
         """Generation of the table at which no lane was waiting (audio)."""
 
@@ -78,6 +84,7 @@ class Track:
         self._repairs.pop(lane.index, None)
         self._line_bps.pop(lane.index, None)
         self._last_pli_ms.pop(lane.index, None)
+        self._wishes.pop(lane.index, None)
         self.table.remove(lane)
 
     def start_lane(self, lane: Lane, now_ms: float, line_bps: float = BURST_BPS) -> None:
@@ -85,19 +92,9 @@ class Track:
         self._line_bps[lane.index] = line_bps
         self.table.state[lane.index] = LaneState.WAITING
         self.table.generation += 1
-        source = self.source
-        if source is None:
-            return
-        self.table.target[lane.index] = source.number
-        if self.kind == "video" and source.alive(now_ms):
+        source = self._retarget(lane)
+        if source is not None and self.kind == "video" and source.alive(now_ms):
             self._enter(lane, source, now_ms)
-
-    def gate(self, lane: Lane) -> None:
-        """Hold a lane until the next key frame: its queue overflowed."""
-        if self.table.state[lane.index] in (LaneState.LIVE, LaneState.BURST):
-            self._bursts.pop(lane.index, None)
-            self.table.state[lane.index] = LaneState.WAITING
-            self.table.generation += 1
 
     def repairs_of(self, lane: Lane) -> Retransmitter:
         """The lane's retransmitter."""
@@ -107,17 +104,80 @@ class Track:
         """Where the lane stands."""
         return LaneState(int(self.table.state[lane.index]))
 
-    # -- sources
+    # -- layers
+
+    @property
+    def source(self) -> Source | None:
+        """The richest layer."""
+        return self.layers[0] if self.layers else None
 
     def set_source(self, source: Source | None) -> None:
         """Lanes go over to `source` at its next key frame (audio: next packet)."""
-        self.source = source
-        if source is not None:
+        self.set_layers(() if source is None else (source,))
+
+    def set_layers(self, layers: Sequence[Source]) -> None:
+        """Lanes go over to the layer that fits each at its next key frame (audio: next packet).
+
+        layers: ranked, richest first.
+        """
+        self.layers = tuple(layers)
+        for source in layers:
             source.keyframes.counters = self.keyframe_counters
-        self.table.target[self.table.state > LaneState.IDLE] = (
-            -1 if source is None else source.number
-        )
+        for lane in self.table.lanes:
+            if lane is not None and self.table.state[lane.index] > LaneState.IDLE:
+                self._retarget(lane)
         self.table.generation += 1
+
+    def wish_of(self, lane: Lane) -> LayerWish:
+        """What limits the lane's choice of layer."""
+        return self._wishes.get(lane.index, _ANY)
+
+    def set_wish(self, lane: Lane, wish: LayerWish, now_ms: float) -> None:
+        """Limit a lane's choice; it goes over to another layer at that layer's next key frame."""
+        if wish == self.wish_of(lane):
+            return
+        self._wishes[lane.index] = wish
+        state, before = self.state_of(lane), self.table.target[lane.index]
+        if state <= LaneState.IDLE:
+            return
+        source = self._retarget(lane)
+        if source is None:
+            self.hold(lane)
+            return
+        there = state == LaneState.LIVE and source.number == self.table.current[lane.index]
+        if source.number != before and not there:
+            source.keyframes.want(now_ms)
+
+    def hold(self, lane: Lane) -> None:
+        """Send no more of what the lane gets; it goes on at a key frame of its target."""
+        if self.table.state[lane.index] in (LaneState.LIVE, LaneState.BURST):
+            self._bursts.pop(lane.index, None)
+            self.table.state[lane.index] = LaneState.WAITING
+            self.table.generation += 1
+
+    def choice_of(self, lane: Lane) -> LayerChoice:
+        """The layer that fits the lane now; no source while there is no layer at all."""
+        if not self.layers:
+            return LayerChoice(None, Reason.PUBLISHER)
+        target = int(self.table.target[lane.index])
+        current = next((s for s in self.layers if s.number == target), None)
+        return choose_layer(self.layers, self.wish_of(lane), current)
+
+    def target_of(self, lane: Lane) -> Source | None:
+        """The layer that the lane gets or waits for; None when it is to have none."""
+        target = int(self.table.target[lane.index])
+        return next((s for s in self.layers if s.number == target), None)
+
+    def _retarget(self, lane: Lane) -> Source | None:
+        source = self.choice_of(lane).source
+        self.table.target[lane.index] = -1 if source is None else source.number
+        return source
+
+    def uses(self, numbers: Collection[int]) -> bool:
+        """Whether lanes are still fed from one of these sources while they wait for another."""
+        table = self.table
+        live = (table.state == LaneState.LIVE) & (table.current != table.target)
+        return bool(np.isin(table.current[live & (table.target >= 0)], list(numbers)).any())
 
     def on_packets(
         self, source: Source, packets: Sequence[MediaPacket], now_ms: float
@@ -164,7 +224,7 @@ class Track:
 
     def on_keyframe_request(self, lane: Lane, now_ms: float) -> None:
         """A viewer's PLI or FIR (RFC 4585, RFC 5104): joined with the others, or served here."""
-        source = self.source
+        source = self.target_of(lane)
         if source is None or self.state_of(lane) != LaneState.LIVE:
             return
         if now_ms - self._last_pli_ms.get(lane.index, float("-inf")) < VIEWER_PLI_INTERVAL_MS:
@@ -181,19 +241,25 @@ class Track:
             self._burst(lane, source, plan.speed, now_ms)
 
     def ask_for_waiting(self, now_ms: float) -> None:
-        """Wish for a key frame when lanes have waited for one of the source for a while."""
-        source = self.source
-        if source is None or not source.can_request_keyframe or not source.alive(now_ms):
-            self._waiting_since_ms = None
-            return
+        """Wish for key frames of layers for which lanes have waited for a while."""
+        self._waiting_since_ms = {
+            source.number: since_ms
+            for source in self.layers
+            if (since_ms := self._ask_of(source, now_ms)) is not None
+        }
+
+    def _ask_of(self, source: Source, now_ms: float) -> float | None:
+        """Since when lanes have been waiting for a layer."""
+        if not source.can_request_keyframe or not source.alive(now_ms):
+            return None
         self._keep_group_short(source, now_ms)
         waiting = self._waiting_for(source, source.history.head_seq + 1)
         if all(self.table.state[index] == LaneState.BURST for index in waiting):
-            self._waiting_since_ms = None
-        elif self._waiting_since_ms is None:
-            self._waiting_since_ms = now_ms
-        elif now_ms - self._waiting_since_ms >= PATIENCE_MS and not source.keyframes.pending:
+            return None
+        since_ms = self._waiting_since_ms.get(source.number, now_ms)
+        if now_ms - since_ms >= PATIENCE_MS and not source.keyframes.pending:
             source.keyframes.want(now_ms)
+        return since_ms
 
     def _keep_group_short(self, source: Source, now_ms: float) -> None:
         """Encoders that make key frames only when asked (browsers) are asked now and then: the

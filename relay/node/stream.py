@@ -14,9 +14,9 @@ from collections.abc import Callable, Iterable
 
 from relay.core.arena import PacketArena, SendBatch
 from relay.core.drops import DropReason
-from relay.core.negotiation import CodecParameters
+from relay.core.line.live_layers import live_layers
+from relay.core.negotiation import CodecParameters, Kind
 from relay.core.router import StreamRouter
-from relay.core.source import Source
 from relay.node.feed import Feed, FeedCallbacks, SourceRun
 from relay.node.join_times import JoinTimes
 from relay.node.on_air import AirState, OnAir
@@ -28,7 +28,6 @@ from relay.transport.port import MediaPort
 
 NTP_EPOCH_OFFSET_S = 2_208_988_800
 RATE_INTERVAL_MS = 1000.0
-LAYER_MARGIN = 1.3
 LIFE_SILENCE_MS = 150.0
 LIFE_INTERVAL_MS = 180.0
 """With the tenth of a second between looks at most 300 ms pass without a packet."""
@@ -97,11 +96,11 @@ class Stream:
             self._promote(publisher, now_ms)
         for source, packets in runs:
             track = self.router.tracks[source.kind]
-            if publisher is self.publisher and track.source is not source:
-                self._take_source(source)
+            if publisher is self.publisher and source not in track.layers:
+                self._take_layers(source.kind)
             self._send(self.router.on_packets(source, packets, now_ms))
             if publisher is self.publisher and any(p.keyframe for p in packets):
-                self._retire_now()
+                self._retire_unused()
         if publisher is self.publisher:
             self._tell(self.on_air.media(now_ms))
         self._wake(publisher.ingest.next_deadline_ms())
@@ -118,27 +117,22 @@ class Stream:
         if before is not None and before.closed_reason is None:
             self.retiring[before.id] = (before, now_ms + RETIRE_MS)
 
-    def _take_source(self, source: Source) -> None:
-        """Splice the track over to a source of the publisher on the air, if it is the better one.
+    def _take_layers(self, kind: Kind) -> None:
+        """Splice the track over to the layers that the publisher on the air sends now."""
+        if self.publisher is None:
+            return
+        track = self.router.tracks[kind]
+        sources = [s for s in self.publisher.sources.values() if s.kind == kind]
+        layers = live_layers(sources, track.layers)
+        if layers and layers != track.layers:
+            self.router.set_layers(kind, layers)
 
-        The same layer begun anew replaces the old; another layer must be clearly richer.
-        """
-        track = self.router.tracks[source.kind]
-        current = track.source
-        now_ms = self._port.now_ms()
-        siblings = self.publisher.sources.values() if self.publisher else ()
-        if current is not None and current in siblings and current.alive(now_ms):
-            if source.rid == current.rid:
-                better = source.number > current.number
-            else:
-                better = source.bitrate_bps > LAYER_MARGIN * current.bitrate_bps
-            if not better:
-                return
-        self.router.set_source(source.kind, source)
-
-    def _retire_now(self) -> None:
-        for publisher, _ in list(self.retiring.values()):
-            publisher.end(CloseReason.REPLACED)
+    def _retire_unused(self) -> None:
+        """Let replaced feeds go from which no viewer is fed any more."""
+        video = self.router.tracks["video"]
+        for feed, _ in list(self.retiring.values()):
+            if not video.uses({s.number for s in feed.sources.values()}):
+                feed.end(CloseReason.REPLACED)
 
     def _on_feed_closed(self, publisher: Feed, reason: CloseReason) -> None:
         self.retiring.pop(publisher.id, None)
@@ -242,6 +236,7 @@ class Stream:
     def poll_slowly(self, now_ms: float) -> None:
         """Some ten times a second: reports, silence, linter."""
         self._tell(self.on_air.poll(now_ms))
+        self._take_layers("video")
         self.router.ask_for_waiting(now_ms)
         for publisher in self.feeds():
             publisher.poll(now_ms)

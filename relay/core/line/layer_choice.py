@@ -1,0 +1,122 @@
+"""Which layer a viewer gets: a function of the layers, its line and its wishes.
+
+Layers are ranked by picture size, then by bitrate. A viewer gets the richest one that its line
+carries, that is no larger than what it can show, and that nobody has pinned away; none if its line
+does not carry even the lowest: sound goes on alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from relay.core.source import Source
+
+KEEP_MARGIN = 1.08
+"""A layer that is being sent is kept until the line falls this far below its rate."""
+
+RANK_MARGIN = 1.3
+"""Layers of one picture size change places when one has this much more bitrate."""
+
+SIZE_MARGIN = 0.8
+"""A picture this much smaller than its place on the screen is good enough."""
+
+_GUESSED_BITS_PER_PIXEL = 0.08
+_GUESSED_FPS = 25.0
+_GUESSED_BPS = 1_000_000.0
+
+
+class Reason(StrEnum):
+    """Why a viewer gets no more than it does."""
+
+    LINE = "line"
+    SIZE = "size"
+    PIN = "pin"
+    PUBLISHER = "publisher"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerWish:
+    """What limits a viewer's choice.
+
+    budget_bps: what its line carries of video, headers included; infinity when nothing is known
+    against it. max_height: lines of the largest picture that it can show, 0 = any. rid: the layer
+    that it asked for. pinned_rid: the layer that an operator chose for it; goes before all else
+    but the line.
+    """
+
+    budget_bps: float = float("inf")
+    max_height: int = 0
+    rid: str | None = None
+    pinned_rid: str | None = None
+
+    def with_budget(self, budget_bps: float) -> LayerWish:
+        """The same wish over another line."""
+        return replace(self, budget_bps=budget_bps)
+
+
+@dataclass(frozen=True, slots=True)
+class LayerChoice:
+    """source: None for sound alone. reason: what kept it from the richest layer."""
+
+    source: Source | None
+    reason: Reason
+
+
+def rate_of(source: Source) -> float:
+    """What a layer takes on the wire, in bit/s: measured, or guessed from its picture size."""
+    if source.wire_bps > 0:
+        return source.wire_bps
+    if source.size is None:
+        return _GUESSED_BPS
+    return source.size[0] * source.size[1] * _GUESSED_BITS_PER_PIXEL * _GUESSED_FPS
+
+
+def rank(sources: Sequence[Source], before: Sequence[Source] = ()) -> tuple[Source, ...]:
+    """Richest first. before: the order until now, kept where sizes are alike and rates close."""
+    order = {source.number: i for i, source in enumerate(before)}
+    ranked = sorted(sources, key=lambda s: (-_pixels(s), order.get(s.number, len(order))))
+    for i in range(1, len(ranked)):
+        j = i
+        while j and _pixels(ranked[j]) == _pixels(ranked[j - 1]):
+            if ranked[j].bitrate_bps <= RANK_MARGIN * ranked[j - 1].bitrate_bps:
+                break
+            ranked[j], ranked[j - 1] = ranked[j - 1], ranked[j]
+            j -= 1
+    return tuple(ranked)
+
+
+def choose_layer(
+    layers: Sequence[Source], wish: LayerWish, current: Source | None = None
+) -> LayerChoice:
+    """The layer for a viewer that now gets `current`. layers: ranked, richest first, not empty."""
+    first, reason = _wished(layers, wish)
+    for source in layers[first:]:
+        margin = KEEP_MARGIN if source is current else 1.0
+        if rate_of(source) <= wish.budget_bps * margin:
+            return LayerChoice(source, reason if source is layers[first] else Reason.LINE)
+    return LayerChoice(None, Reason.LINE)
+
+
+def _wished(layers: Sequence[Source], wish: LayerWish) -> tuple[int, Reason]:
+    """Index of the layer that it would get over a perfect line, and why no richer one."""
+    if wish.pinned_rid is not None:
+        for i, source in enumerate(layers):
+            if source.rid == wish.pinned_rid:
+                return i, Reason.PIN
+    if wish.rid is not None:
+        for i, source in enumerate(layers):
+            if source.rid == wish.rid:
+                return i, Reason.SIZE
+    chosen = 0
+    if wish.max_height:
+        for i, source in enumerate(layers[1:], 1):
+            if source.size is None or source.size[1] < wish.max_height * SIZE_MARGIN:
+                break
+            chosen = i
+    return chosen, Reason.SIZE if chosen else Reason.PUBLISHER
+
+
+def _pixels(source: Source) -> int:
+    return 0 if source.size is None else source.size[0] * source.size[1]
