@@ -20,6 +20,7 @@ from relay.core.lanes import LaneState, LaneTable
 from relay.core.packet import MediaPacket
 from relay.core.source import Source
 from relay.core.trains import TrainPlan, plan_trains
+from relay.core.transport_sequence import TransportSequence
 
 CHUNK_ROWS = 1024
 """Rows per batch: the first viewers are on the wire while the last are still being written."""
@@ -42,26 +43,6 @@ class LaneGroup:
     seq_offset: _I64
     ts_offset: _I64
     start_max: int
-
-
-class TransportSequence:
-    """Transport-wide sequence numbers, one counter a peer, shared by its tracks and repairs."""
-
-    def __init__(self) -> None:
-        self._next: _I64 = np.zeros(64, np.int64)
-
-    def take(self, peers: npt.NDArray[np.int32], count: int) -> _I64:
-        """int64[peers, count]: the next `count` numbers of each peer."""
-        highest = int(peers.max())
-        if highest >= len(self._next):
-            self._next = np.concatenate((self._next, np.zeros(highest + 1, np.int64)))
-        base = self._next[peers]
-        self._next[peers] = base + count
-        return base[:, None] + np.arange(count)
-
-    def take_one(self, peer: int) -> int:
-        """The next number of one peer, 16 bits."""
-        return int(self.take(np.array([peer], np.int32), 1)[0, 0]) & 0xFFFF
 
 
 class FanOut:
@@ -174,12 +155,13 @@ class FanOut:
         n, k = last - first, len(packets)
         rows = self._arena.rows[: n * k].reshape(n, k, -1)
         lengths = self._arena.lengths[: n * k].reshape(n, k)
-        transport_at = 0
+        transport_at, sizes = 0, list[int]()
         for i, packet in enumerate(packets):
             send_ms = packet.arrival_ms if original_time else now_ms
             wire, transport_at = build_packet(group.layout, packet, plan.paddings[i], send_ms)
             rows[:, i, : len(wire)] = np.frombuffer(wire, np.uint8)
             lengths[:, i] = len(wire)
+            sizes.append(len(wire))
         lanes = group.lanes[first:last]
         peers = group.peer[first:last]
         source_seq = np.array([p.seq for p in packets], np.int64)
@@ -189,7 +171,7 @@ class FanOut:
         rows[:, :, 4:8] = timestamps.astype(">u4").view(np.uint8).reshape(n, k, 4)
         rows[:, :, 8:12] = group.ssrc_bytes[first:last, None, :]
         if transport_at:
-            taken = self._transport.take(peers, k)
+            taken = self._transport.take(peers, sizes, now_ms)
             rows[:, :, transport_at : transport_at + 2] = (
                 taken.astype(">u2").view(np.uint8).reshape(n, k, 2)
             )

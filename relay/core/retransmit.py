@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.core.drops import DropReason
-from relay.core.fanout import TransportSequence, build_packet
+from relay.core.fanout import build_packet
 from relay.core.lanes import Lane, LaneTable, Splice
 from relay.core.packet import MediaPacket
+from relay.core.transport_sequence import TransportSequence
 
 MIN_REPEAT_MS = 20.0
 REMEMBERED = 512
@@ -89,7 +90,7 @@ class Retransmitter:
         if lane.rtx_ssrc is not None and splice.rtx_payload_type is not None:
             wire, transport_at = build_packet(lane.layout, packet, 0, now_ms)
             if transport_at:
-                number = self._transport.take_one(lane.peer_index)
+                number = self._transport.take_one(lane.peer_index, len(wire) + 2, now_ms)
                 wire = wire[:transport_at] + number.to_bytes(2, "big") + wire[transport_at + 2 :]
             split = len(wire) - len(packet.payload)
             original = (output_seq & 0xFFFF).to_bytes(2, "big")

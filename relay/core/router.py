@@ -19,7 +19,6 @@ import numpy as np
 
 from relay.core.arena import PacketArena, SendBatch
 from relay.core.drops import DropReason
-from relay.core.fanout import TransportSequence
 from relay.core.lanes import LaneState
 from relay.core.negotiation import Kind, ViewerNegotiation
 from relay.core.packet import MediaPacket
@@ -39,6 +38,7 @@ from relay.core.rtcp import (
 )
 from relay.core.source import Source
 from relay.core.track import Track
+from relay.core.transport_sequence import TransportSequence
 from relay.core.viewer import Viewer
 
 REPORT_INTERVAL_MS = 2000.0

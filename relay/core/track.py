@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from relay.core.arena import PacketArena, SendBatch
-from relay.core.fanout import FanOut, TransportSequence
+from relay.core.fanout import FanOut
 from relay.core.header_layout import HeaderLayout
 from relay.core.join import BURST_BPS, JoinBurst, plan_join
 from relay.core.keyframes import KeyframeCounters
@@ -22,6 +22,7 @@ from relay.core.negotiation import Kind, MediaNegotiation
 from relay.core.packet import MediaPacket
 from relay.core.retransmit import Retransmitter
 from relay.core.source import Source
+from relay.core.transport_sequence import TransportSequence
 
 VIEWER_PLI_INTERVAL_MS = 500.0
 FIRST_GROUP_MS = 2400.0
