@@ -22,6 +22,7 @@ REMEMBERED = 512
 BUDGET_BPS = 1_500_000.0
 BUDGET_BURST_BYTES = 150_000.0
 MAX_SEQS_PER_NACK = 256
+PADDING_BYTES = 255
 
 
 @dataclass(slots=True)
@@ -58,6 +59,36 @@ class Retransmitter:
             if repair is not None:
                 repairs.append(repair)
         return repairs
+
+    def padding(self, count: int, now_ms: float) -> list[bytes]:
+        """Packets of the repair stream that carry nothing (RFC 3550 section 5.1), to probe a line;
+        none where there is no repair stream."""
+        lane, splice = self._lane, self._lane.current
+        codecs = (c.rtx_payload_type for c in lane.codecs if c.rtx_payload_type is not None)
+        payload_type = splice.rtx_payload_type if splice is not None else next(codecs, None)
+        if lane.rtx_ssrc is None or payload_type is None:
+            return []
+        timestamp = int(self._table.last_ts[lane.index]) & 0xFFFFFFFF
+        empty = MediaPacket(0, 0, b"", payload_type, False, False, False, now_ms)
+        packets: list[bytes] = []
+        for _ in range(count):
+            wire, transport_at = build_packet(lane.layout, empty, PADDING_BYTES, now_ms)
+            if transport_at:
+                number = self._transport.take_one(lane.peer_index, len(wire), now_ms)
+                wire = wire[:transport_at] + number.to_bytes(2, "big") + wire[transport_at + 2 :]
+            lane.rtx_seq += 1
+            packets.append(
+                b"".join(
+                    (
+                        bytes((wire[0], payload_type)),
+                        (lane.rtx_seq & 0xFFFF).to_bytes(2, "big"),
+                        timestamp.to_bytes(4, "big"),
+                        lane.rtx_ssrc.to_bytes(4, "big"),
+                        wire[12:],
+                    )
+                )
+            )
+        return packets
 
     def _repair(self, output_seq: int, rtt_ms: float, now_ms: float) -> bytes | None:
         sent_ms = self._sent_ms.get(output_seq)

@@ -19,7 +19,12 @@ import numpy as np
 
 from relay.core.arena import PacketArena, SendBatch
 from relay.core.drops import DropReason
+from relay.core.join import BURST_BPS
 from relay.core.lanes import LaneState
+from relay.core.line.control import LineControl
+from relay.core.line.layer_choice import LayerWish
+from relay.core.line.line_state import LineStatus
+from relay.core.line.viewer_line import SHARE
 from relay.core.negotiation import Kind, ViewerNegotiation
 from relay.core.packet import MediaPacket
 from relay.core.rtcp import (
@@ -32,6 +37,7 @@ from relay.core.rtcp import (
     RtcpPacket,
     SenderReport,
     SourceDescription,
+    TransportFeedback,
     encode,
     ntp_from_seconds,
     parse_compound,
@@ -56,6 +62,7 @@ class StreamRouter:
             "audio": Track("audio", arena, transport, rng),
             "video": Track("video", arena, transport, rng),
         }
+        self.lines = LineControl(self.tracks["video"], transport)
         self.viewers: dict[str, Viewer] = {}
         self.drops: Counter[DropReason] = Counter()
         self.nacked = 0
@@ -94,17 +101,28 @@ class StreamRouter:
         self.viewers[viewer_id] = viewer
         return viewer
 
-    def start_viewer(self, viewer: Viewer, now_ms: float) -> None:
-        """Its transport is up: media may flow."""
+    def start_viewer(
+        self, viewer: Viewer, now_ms: float, *, line_key: str | None = None, limited: bool = True
+    ) -> None:
+        """Its transport is up: media may flow.
+
+        line_key: whose line it is, so that it begins with what was known of it. limited: False for
+        a viewer (a relay) that gets the richest layer whatever its line does.
+        """
         viewer.started_ms = now_ms
         viewer.next_report_ms = now_ms + FIRST_REPORT_MS
+        line_bps = self.lines.start(viewer, now_ms, line_key) if limited else float("inf")
         for kind, lane in viewer.lanes.items():
-            self.tracks[kind].start_lane(lane, now_ms)
+            track = self.tracks[kind]
+            if kind == "video" and line_bps != float("inf"):
+                track.set_wish(lane, LayerWish(budget_bps=line_bps * SHARE), now_ms)
+            track.start_lane(lane, now_ms, min(line_bps, BURST_BPS))
 
-    def remove_viewer(self, viewer: Viewer) -> None:
+    def remove_viewer(self, viewer: Viewer, now_ms: float) -> None:
         """Forget a viewer; harmless when it is gone already."""
         if self.viewers.pop(viewer.id, None) is None:
             return
+        self.lines.stop(viewer.id, now_ms)
         for kind, lane in viewer.lanes.items():
             self.drops.update(self.tracks[kind].repairs_of(lane).drops)
             self.tracks[kind].remove_lane(lane)
@@ -126,8 +144,11 @@ class StreamRouter:
                 drops.update(self.tracks[kind].repairs_of(lane).drops)
         return drops
 
-    def on_overflow(self, viewer: Viewer) -> None:
+    def on_overflow(self, viewer: Viewer, now_ms: float) -> None:
         """Its send queue dropped packets: no picture until the next key frame."""
+        line = self.lines.line_of(viewer.id)
+        if line is not None:
+            line.on_overflow(now_ms)
         lane = viewer.lanes.get("video")
         if lane is not None:
             self.tracks["video"].hold(lane)
@@ -145,12 +166,13 @@ class StreamRouter:
         repairs: list[bytes] = []
         for packet in packets:
             repairs += self._on_viewer_packet(viewer, packet, now_ms)
-        return [self._repair_batch(viewer, repairs)] if repairs else []
+        return [self._batch_of(viewer.peer_index, repairs)] if repairs else []
 
     def _on_viewer_packet(self, viewer: Viewer, packet: RtcpPacket, now_ms: float) -> list[bytes]:
         match packet:
             case ReceiverReport() | SenderReport():
                 viewer.on_report_blocks(packet.reports, self.tracks, now_ms)
+                self._on_report(viewer, now_ms)
             case Nack():
                 return self._on_nack(viewer, packet, now_ms)
             case PictureLoss():
@@ -161,9 +183,19 @@ class StreamRouter:
                     self._on_keyframe_request(viewer, ssrc, now_ms)
             case Remb():
                 viewer.report.remb_bps = float(packet.bitrate_bps)
+                line = self.lines.line_of(viewer.id)
+                if line is not None:
+                    line.on_remb(viewer.report.remb_bps, now_ms)
+            case TransportFeedback():
+                self.lines.on_feedback(viewer.id, packet, now_ms)
             case _:
                 pass
         return []
+
+    def _on_report(self, viewer: Viewer, now_ms: float) -> None:
+        line, video = self.lines.line_of(viewer.id), viewer.report.tracks.get("video")
+        if line is not None and video is not None and video.received_ms == now_ms:
+            line.on_report(video.loss_ratio, viewer.report.rtt_ms, now_ms)
 
     def _on_nack(self, viewer: Viewer, nack: Nack, now_ms: float) -> list[bytes]:
         kind = viewer.kind_of(nack.media_ssrc)
@@ -171,6 +203,9 @@ class StreamRouter:
             self.drops[DropReason.UNKNOWN_SSRC] += 1
             return []
         viewer.report.nacks += len(nack.seqs)
+        line = self.lines.line_of(viewer.id)
+        if kind == "video" and line is not None:
+            line.on_nacks(len(nack.seqs), now_ms)
         rtt_ms = viewer.report.rtt_ms or 0.0
         repairer = self.tracks[kind].repairs_of(viewer.lanes[kind])
         repairs = repairer.on_nack(nack.seqs, rtt_ms, now_ms)
@@ -185,31 +220,40 @@ class StreamRouter:
         else:
             self.drops[DropReason.UNKNOWN_SSRC] += 1
 
-    def _repair_batch(self, viewer: Viewer, repairs: list[bytes]) -> SendBatch:
-        count = min(len(repairs), self._arena.capacity)
-        for i, wire in enumerate(repairs[:count]):
+    def _batch_of(self, peer_index: int, wires: list[bytes]) -> SendBatch:
+        count = min(len(wires), self._arena.capacity)
+        for i, wire in enumerate(wires[:count]):
             self._arena.rows[i, : len(wire)] = np.frombuffer(wire, np.uint8)
             self._arena.lengths[i] = len(wire)
         return SendBatch(
             arena=self._arena,
             row_count=count,
-            train_peer=np.full(count, viewer.peer_index, np.int32),
+            train_peer=np.full(count, peer_index, np.int32),
             train_rows=np.ones(count, np.int32),
         )
 
     # -- time
 
     def poll(self, now_ms: float) -> Iterator[SendBatch]:
-        """Join bursts that are due."""
-        return self.tracks["video"].poll(now_ms)
+        """Join bursts and padding that are due."""
+        yield from self.tracks["video"].poll(now_ms)
+        for line, count in self.lines.padding_due(now_ms):
+            wires = self.tracks["video"].repairs_of(line.lane).padding(count, now_ms)
+            if wires:
+                yield self._batch_of(line.lane.peer_index, wires)
 
     def next_deadline_ms(self) -> float:
         """When `poll` or `take_keyframe_requests` has work; infinity when neither has."""
         video = self.tracks["video"]
-        deadline = video.next_deadline_ms()
+        deadline = min(video.next_deadline_ms(), self.lines.next_deadline_ms())
         for source in video.layers:
             deadline = min(deadline, source.keyframes.next_deadline_ms())
         return deadline
+
+    def decide_lines(self, now_ms: float) -> list[tuple[str, LineStatus]]:
+        """Choose layers by what the lines carry, some ten times a second; returns (viewer id,
+        status) of those who get something else than before."""
+        return self.lines.poll_slowly(now_ms)
 
     def ask_for_waiting(self, now_ms: float) -> None:
         """Wish for a key frame if viewers have been waiting for one; some ten times a second."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from relay.core.arena import PacketArena, SendBatch
 from relay.core.fanout import FanOut
 from relay.core.header_layout import HeaderLayout
-from relay.core.join import BURST_BPS, JoinBurst, plan_join
+from relay.core.join import BURST_BPS, JOIN_PATIENCE_MS, JoinBurst, plan_join
 from relay.core.keyframes import KeyframeCounters
 from relay.core.lanes import Lane, LaneState, LaneTable
 from relay.core.line.layer_choice import LayerChoice, LayerWish, Reason, choose_layer
@@ -29,6 +30,9 @@ FIRST_GROUP_MS = 2400.0
 MAX_GROUP_MS = 6000.0
 PATIENCE_MS = 200.0
 """A new source usually begins with a key frame; after this it is asked for one."""
+REPLACE_PATIENCE_MS = 250.0
+"""A viewer whose picture was stopped gets the kept group of another layer, unless a key frame comes
+about as soon."""
 
 
 _ANY = LayerWish()
@@ -62,22 +66,35 @@ class Track:
 
     def add_lane(self, media: MediaNegotiation, peer_index: int) -> Lane:
         """A lane for a viewer whose transport is not up yet."""
-        layout = HeaderLayout.of(media)
-        if layout not in self._layouts:
-            self._layouts.append(layout)
         ssrc = media.ssrcs[0]
+        layout = HeaderLayout.of(media)
+        if ssrc not in media.rtx_ssrcs:
+            # Without RTX a resend must be the same to the byte: no number that is new each time.
+            layout = replace(layout, transport_cc_id=0)
         lane = self.table.add(
             peer_index=peer_index,
             ssrc=ssrc,
             rtx_ssrc=media.rtx_ssrcs.get(ssrc),
             layout=layout,
-            layout_number=self._layouts.index(layout),
+            layout_number=self._number_of(layout),
             codecs=media.codecs,
             first_seq=self._rng.randrange(1, 0x7FFF),
             first_timestamp=self._rng.randrange(0x7FFFFFFF),
         )
         self._repairs[lane.index] = Retransmitter(lane, self.table, self._transport)
         return lane
+
+    def set_feedback(self, lane: Lane, *, wanted: bool) -> None:
+        """Ask a viewer for transport-wide feedback, or no more: its packets have the number, or
+        have it not."""
+        layout = lane.layout if wanted else replace(lane.layout, transport_cc_id=0)
+        self.table.layout[lane.index] = self._number_of(layout)
+        self.table.generation += 1
+
+    def _number_of(self, layout: HeaderLayout) -> int:
+        if layout not in self._layouts:
+            self._layouts.append(layout)
+        return self._layouts.index(layout)
 
     def remove_lane(self, lane: Lane) -> None:
         """Forget a viewer."""
@@ -155,6 +172,12 @@ class Track:
             self._bursts.pop(lane.index, None)
             self.table.state[lane.index] = LaneState.WAITING
             self.table.generation += 1
+
+    def replace_now(self, lane: Lane, target: Source, line_bps: float, now_ms: float) -> None:
+        """Stop what the lane gets; `target` comes from its kept group or a key frame."""
+        self.hold(lane)
+        self._line_bps[lane.index] = line_bps
+        self._enter(lane, target, now_ms, patience_ms=REPLACE_PATIENCE_MS)
 
     def choice_of(self, lane: Lane) -> LayerChoice:
         """The layer that fits the lane now; no source while there is no layer at all."""
@@ -272,8 +295,15 @@ class Track:
         if not first and age_ms > limit_ms and not source.keyframes.pending:
             source.keyframes.want(now_ms)
 
-    def _enter(self, lane: Lane, source: Source, now_ms: float) -> None:
-        plan = plan_join(source, now_ms, self._line_bps.get(lane.index, BURST_BPS))
+    def _enter(
+        self,
+        lane: Lane,
+        source: Source,
+        now_ms: float,
+        patience_ms: float = JOIN_PATIENCE_MS,
+    ) -> None:
+        line_bps = self._line_bps.get(lane.index, BURST_BPS)
+        plan = plan_join(source, now_ms, line_bps, patience_ms)
         if plan.speed:
             self._burst(lane, source, plan.speed, now_ms)
         elif plan.ask_for_keyframe:

@@ -200,7 +200,9 @@ class Stream:
         if viewer.lanes is None:
             return
         now_ms = self._port.now_ms()
-        self.router.start_viewer(viewer.lanes, now_ms)
+        relay = viewer.grant.scope == "relay"
+        key = viewer.commune if viewer.grant.scope == "view" else None
+        self.router.start_viewer(viewer.lanes, now_ms, line_key=key, limited=not relay)
         self._send(self.router.poll(now_ms))
         self.ask_for_keyframes(now_ms)
         self.join_ms.observe(now_ms - viewer.created_ms)
@@ -215,11 +217,11 @@ class Stream:
 
     def _on_viewer_overflow(self, viewer: ViewerSession) -> None:
         if viewer.lanes is not None:
-            self.router.on_overflow(viewer.lanes)
+            self.router.on_overflow(viewer.lanes, self._port.now_ms())
 
     def _on_viewer_closed(self, viewer: ViewerSession, reason: CloseReason) -> None:
         if viewer.lanes is not None:
-            self.router.remove_viewer(viewer.lanes)
+            self.router.remove_viewer(viewer.lanes, self._port.now_ms())
         self.viewers.pop(viewer.id, None)
         self._events.session_closed(viewer.id)
         self._tell_viewer_count()
@@ -237,6 +239,8 @@ class Stream:
         """Some ten times a second: reports, silence, linter."""
         self._tell(self.on_air.poll(now_ms))
         self._take_layers("video")
+        for viewer_id, status in self.router.decide_lines(now_ms):
+            self._events.session_event(viewer_id, "line", status.event())
         self.router.ask_for_waiting(now_ms)
         for publisher in self.feeds():
             publisher.poll(now_ms)

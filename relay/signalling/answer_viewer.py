@@ -75,7 +75,7 @@ def answer_viewer(
 def _negotiate(
     section: MediaSection,
     on_air: Sequence[CodecParameters],
-    congestion: str | None,
+    congestion: frozenset[str],
     allocate_ssrc: Callable[[], int],
     taken: set[int],
 ) -> MediaNegotiation:
@@ -91,11 +91,11 @@ def _negotiate(
     if first is not None:
         usable = (first, *(c for c in usable if c is not first))
     extensions = _writable(section)
-    if congestion != "transport-cc":
+    if "transport-cc" not in congestion:
         extensions.pop(EXT_TRANSPORT_CC, None)
     ssrc = _fresh(allocate_ssrc, taken)
     has_rtx = any(c.rtx_payload_type is not None for c in usable)
-    allowed = _REPAIR_FEEDBACK | ({congestion} if congestion else frozenset())
+    allowed = _REPAIR_FEEDBACK | congestion
     return MediaNegotiation(
         index=section.index,
         mid=section.mid,
@@ -107,15 +107,15 @@ def _negotiate(
     )
 
 
-def _congestion_feedback(offer: Offer) -> str | None:
-    """REMB: one small packet a second; transport-cc only with a viewer that has nothing else."""
+def _congestion_feedback(offer: Offer) -> frozenset[str]:
+    """Both where the viewer has both: REMB costs one small packet a second, transport-cc is asked
+    for only while a line is in question, by writing its header extension."""
     offered = {kind for m in offer.media for c in m.codecs for kind in c.rtcp_feedback}
     extensions = {uri for m in offer.media for uri in _writable(m)}
-    if "goog-remb" in offered and EXT_ABS_SEND_TIME in extensions:
-        return "goog-remb"
-    if "transport-cc" in offered and EXT_TRANSPORT_CC in extensions:
-        return "transport-cc"
-    return "goog-remb" if "goog-remb" in offered else None
+    kinds = {"transport-cc"} & offered if EXT_TRANSPORT_CC in extensions else set[str]()
+    if "goog-remb" in offered and (EXT_ABS_SEND_TIME in extensions or not kinds):
+        kinds.add("goog-remb")
+    return frozenset(kinds)
 
 
 def _writable(section: MediaSection) -> dict[str, int]:

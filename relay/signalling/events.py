@@ -16,7 +16,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-EVENT_TYPES = ("active", "inactive", "reconnect", "viewercount")
+EVENT_TYPES = ("active", "inactive", "line", "reconnect", "viewercount")
 MAX_BUFFERED = 64
 MAX_SUBSCRIPTIONS_PER_SESSION = 4
 VIEWER_COUNT_INTERVAL_S = 1.0
@@ -127,6 +127,8 @@ class EventHub:
         self._by_session: dict[str, list[Subscription]] = defaultdict(list)
         self._by_id: dict[str, Subscription] = {}
         self._state: dict[str, dict[str, Mapping[str, object]]] = defaultdict(dict)
+        self._line: dict[str, Mapping[str, object]] = {}
+        """By session: what it was last told of its line."""
 
     def subscribe(self, session_id: str, stream: str, types: frozenset[str]) -> Subscription:
         """A new subscription, primed with the stream's present state. The oldest of a session
@@ -139,6 +141,8 @@ class EventHub:
         self._by_id[subscription.id] = subscription
         for name, data in self._state[stream].items():
             subscription.push(name, data)
+        if session_id in self._line:
+            subscription.push("line", self._line[session_id])
         return subscription
 
     def find(self, subscription_id: str) -> Subscription | None:
@@ -157,6 +161,7 @@ class EventHub:
 
     def session_closed(self, session_id: str) -> None:
         """Streams die with the session (X5)."""
+        self._line.pop(session_id, None)
         for subscription in list(self._by_session.get(session_id, ())):
             self.unsubscribe(subscription)
 
@@ -173,5 +178,7 @@ class EventHub:
 
     def session_event(self, session_id: str, name: str, data: Mapping[str, object]) -> None:
         """Tell one viewer."""
+        if name == "line":
+            self._line[session_id] = data
         for subscription in self._by_session.get(session_id, ()):
             subscription.push(name, data)

@@ -64,7 +64,7 @@ async def test_x1_a_viewer_is_told_where_events_are(hub: Hub) -> None:
     assert link == (
         f"<{response.headers['Location']}/sse>; "
         'rel="urn:ietf:params:whep:ext:core:server-sent-events"; '
-        'events="active,inactive,reconnect,viewercount"'
+        'events="active,inactive,line,reconnect,viewercount"'
     )
 
 

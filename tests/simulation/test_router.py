@@ -239,7 +239,7 @@ def test_overflow_gates_one_viewer_to_the_next_key_frame_and_harms_no_other() ->
     theatre.router.set_source("video", publisher.source)
     slow, good = theatre.join(1), theatre.join(2)
     theatre.play(publisher, 5)
-    theatre.router.on_overflow(slow)
+    theatre.router.on_overflow(slow, theatre.now_ms)
     theatre.play(publisher, 20)
     assert frame_numbers(theatre.received[1]) == [*range(5), *range(20, 25)]
     assert_continuous(theatre.received[1])
@@ -252,13 +252,13 @@ def test_removed_viewer_gets_nothing_and_its_lane_is_used_again() -> None:
     theatre.router.set_source("video", publisher.source)
     gone = theatre.join(1)
     theatre.play(publisher, 3)
-    theatre.router.remove_viewer(gone)
-    theatre.router.remove_viewer(gone)
+    theatre.router.remove_viewer(gone, theatre.now_ms)
+    theatre.router.remove_viewer(gone, theatre.now_ms)
     theatre.play(publisher, 3)
     assert len(theatre.received[1]) == 12
     for number in range(2, 300):
         viewer = theatre.join(number)
-        theatre.router.remove_viewer(viewer)
+        theatre.router.remove_viewer(viewer, theatre.now_ms)
     assert len(theatre.router.tracks["video"].table.lanes) <= 64
 
 

@@ -1,0 +1,52 @@
+"""Cheap signs that a line is in trouble: reports, NACKs and REMB of a viewer not watched."""
+
+from __future__ import annotations
+
+LOSS_SIGN = 0.03
+BOUND_LOSS = 0.10
+NACKS_SIGN = 8
+NACK_WINDOW_MS = 1000.0
+RTT_FACTOR, RTT_MARGIN_MS = 2.0, 120.0
+REMB_FALL = 0.9
+REMB_NEAR = 1.2
+"""A REMB below so many times what is sent may soon bind."""
+
+
+class LineSigns:
+    """Each method returns whether the sign is a bad one."""
+
+    def __init__(self) -> None:
+        self._lowest_rtt_ms: float | None = None
+        self._nacks = 0
+        self._nacks_since_ms = float("-inf")
+        self._highest_remb_bps = 0.0
+
+    def on_report(self, loss_ratio: float, rtt_ms: float | None) -> bool:
+        """loss_ratio: since the report before, 0 … 1."""
+        far = False
+        if rtt_ms is not None:
+            lowest = rtt_ms if self._lowest_rtt_ms is None else min(self._lowest_rtt_ms, rtt_ms)
+            self._lowest_rtt_ms = lowest + 0.02 * (rtt_ms - lowest)
+            far = rtt_ms > RTT_FACTOR * lowest + RTT_MARGIN_MS
+        return far or loss_ratio > LOSS_SIGN
+
+    def on_nacks(self, count: int, now_ms: float) -> bool:
+        """A NACK for `count` packets."""
+        if now_ms - self._nacks_since_ms > NACK_WINDOW_MS:
+            self._nacks, self._nacks_since_ms = 0, now_ms
+        self._nacks += count
+        return self._nacks >= NACKS_SIGN
+
+    def on_remb(self, remb_bps: float, sent_bps: float) -> bool:
+        """A REMB that has fallen and comes near what is sent."""
+        fallen = remb_bps < REMB_FALL * self._highest_remb_bps
+        self._highest_remb_bps = max(remb_bps, 0.98 * self._highest_remb_bps)
+        if fallen and remb_bps < REMB_NEAR * sent_bps:
+            self._highest_remb_bps = remb_bps
+            return True
+        return False
+
+    @staticmethod
+    def bound_by_loss(loss_ratio: float, sent_bps: float) -> float | None:
+        """What a line carries that loses this much of what is sent, where nothing else tells."""
+        return sent_bps * (1 - loss_ratio) if loss_ratio > BOUND_LOSS and sent_bps else None

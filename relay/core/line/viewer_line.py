@@ -1,0 +1,216 @@
+"""One viewer's line: signs in, layer and padding out.
+
+Most lines are good, and watching them closely would cost as much as feeding them: transport-wide
+feedback comes up to twenty times a second. So it is asked for (by writing its header extension)
+only while a line is *in question*: at the start, after a bad sign, and as long as the viewer gets
+less than it should. A good line tells of trouble by its receiver reports, NACKs and, where it
+sends them, a falling REMB, which cost next to nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from relay.core.lanes import Lane, LaneState
+from relay.core.line.estimate import UNKNOWN_BPS, LineEstimate
+from relay.core.line.feedback import Arrival, FeedbackReader
+from relay.core.line.layer_choice import Reason, choose_layer, rate_of
+from relay.core.line.line_state import LineState, LineStatus
+from relay.core.line.probe import Prober
+from relay.core.line.signs import LineSigns
+from relay.core.rtcp_feedback import TransportFeedback
+from relay.core.source import Source
+from relay.core.track import Track
+from relay.core.transport_sequence import TransportSequence
+
+START_MS = 4000.0
+QUESTION_MS = 8000.0
+"""A line stays in question this long after the last bad sign."""
+SHARE = 0.97
+"""Of the bound that the picture may take."""
+URGENT = 1.25
+"""A layer this far above the bound is stopped at once, whatever comes instead."""
+PATIENT_MS = 1200.0
+"""A line that is still full after this waits no longer for the key frame of a poorer layer."""
+SETTLE_MS = 500.0
+PROBE_MARGIN = 1.1
+PROMISE_MS = 6000.0
+"""A layer that fills the line within this was promised too soon."""
+
+
+class ViewerLine:
+    """The line of one viewer with a video lane.
+
+    watching: transport-wide feedback is being asked for. status: what the viewer gets now.
+    """
+
+    def __init__(
+        self,
+        lane: Lane,
+        track: Track,
+        transport: TransportSequence,
+        now_ms: float,
+        *,
+        start_bps: float = UNKNOWN_BPS,
+    ) -> None:
+        self.lane = lane
+        self.estimate = LineEstimate(start_bps)
+        self.prober = Prober()
+        self.signs = LineSigns()
+        self.status = LineStatus()
+        self.can_watch = lane.rtx_ssrc is not None and lane.layout.transport_cc_id > 0
+        self.watching = self.can_watch
+        self._track = track
+        self._transport = transport
+        self._reader = FeedbackReader()
+        self._question_ms = now_ms + START_MS - QUESTION_MS
+        self._raised_ms = float("-inf")
+        self._full_since_ms: float | None = None
+        if self.can_watch:
+            transport.watch(lane.peer_index)
+
+    # -- signs
+
+    def on_feedback(self, feedback: TransportFeedback, now_ms: float) -> bool:
+        """Transport-wide feedback. True when the line is full: decide at once."""
+        if not self.watching:
+            return False
+        sent = self._transport.sent(self.lane.peer_index, feedback.base_seq, len(feedback.deltas))
+        return self.on_arrivals(self._reader.read(feedback, sent), now_ms)
+
+    def on_arrivals(self, arrivals: Sequence[Arrival], now_ms: float) -> bool:
+        """What one feedback tells. True when the line is full."""
+        full = self.estimate.on_arrivals(arrivals, now_ms)
+        self.prober.on_arrivals(arrivals)
+        if not full:
+            self._full_since_ms = None
+            return False
+        self._question_ms = now_ms
+        if self._full_since_ms is None:
+            self._full_since_ms = now_ms
+        if not self.prober.on_full(now_ms) and now_ms - self._raised_ms < PROMISE_MS:
+            self.prober.back_off(now_ms)
+            self._raised_ms = float("-inf")
+        return True
+
+    def on_report(self, loss_ratio: float, rtt_ms: float | None, now_ms: float) -> None:
+        """A receiver report of the video."""
+        if self.signs.on_report(loss_ratio, rtt_ms):
+            self._question_ms = now_ms
+        if not self.can_watch:
+            bound = self.signs.bound_by_loss(loss_ratio, self._sent_bps())
+            if bound is not None:
+                self.estimate.on_bound(bound, now_ms)
+
+    def on_nacks(self, count: int, now_ms: float) -> None:
+        """A NACK for so many packets of the video."""
+        if self.signs.on_nacks(count, now_ms):
+            self._question_ms = now_ms
+
+    def on_remb(self, remb_bps: float, now_ms: float) -> None:
+        """The receiver's own estimate. It counts alone where there is no better sign; it never
+        exceeds one and a half times what is sent, so a high one says little."""
+        if self.watching:
+            return
+        if self.signs.on_remb(remb_bps, self._sent_bps()):
+            self._question_ms = now_ms
+            if not self.can_watch:
+                self.estimate.on_bound(remb_bps, now_ms)
+        elif not self.can_watch and remb_bps > self.estimate.bps:
+            self.estimate.on_proven(remb_bps)
+
+    def on_overflow(self, now_ms: float) -> None:
+        """Its queue here (media over TCP) had to drop the picture."""
+        self._question_ms = now_ms
+        self.estimate.on_bound(0.6 * max(self._sent_bps(), 1.0), now_ms)
+
+    # -- decisions
+
+    def decide(self, now_ms: float) -> None:
+        """Choose the layer; some ten times a second, and when the line is found full."""
+        track, lane = self._track, self.lane
+        state = track.state_of(lane)
+        if not track.layers or state <= LaneState.IDLE or state == LaneState.NO_CODEC:
+            return
+        proven = self.prober.verdict(self.estimate.loss_floor, now_ms)
+        if proven is not None:
+            self.estimate.on_proven(proven)
+        before = track.target_of(lane)
+        wish = track.wish_of(lane)
+        track.set_wish(lane, wish.with_budget(self.estimate.bps * SHARE), now_ms)
+        choice = choose_layer(track.layers, track.wish_of(lane), track.target_of(lane))
+        target = track.target_of(lane)
+        if before is not None and target is not before and self._richer(target, before):
+            self._raised_ms = now_ms
+        self._stop_what_does_not_fit(target, now_ms)
+        ideal = choose_layer(track.layers, wish.with_budget(UNKNOWN_BPS)).source
+        self._probe(target, ideal, now_ms)
+        self._watch(limited=target is not ideal, now_ms=now_ms)
+        self.status = LineStatus.of(target, choice.reason, self.estimate.bps)
+
+    def _stop_what_does_not_fit(self, target: Source | None, now_ms: float) -> None:
+        """A picture that floods the line is stopped before what replaces it is there: else the
+        sound would drown with it."""
+        splice = self.lane.current
+        if target is None or splice is None or splice.source is target:
+            return
+        if self._track.state_of(self.lane) != LaneState.LIVE:
+            return
+        rate = rate_of(splice.source)
+        patient = self._full_since_ms is None or now_ms - self._full_since_ms < PATIENT_MS
+        if rate > URGENT * self.estimate.bps or (rate > self.estimate.bps and not patient):
+            self._track.replace_now(self.lane, target, self.estimate.bps, now_ms)
+
+    def _probe(self, target: Source | None, ideal: Source | None, now_ms: float) -> None:
+        if target is ideal or ideal is None or not self.can_watch or not self.watching:
+            return
+        settled = now_ms - self.estimate.congested_ms >= SETTLE_MS
+        if not (settled and self.estimate.clear and self.prober.may_begin(now_ms)):
+            return
+        goal = self._next_rate(target, ideal) * PROBE_MARGIN
+        next_seq = self._transport.next_of(self.lane.peer_index)
+        self.prober.begin(goal, self._sent_bps(), next_seq, now_ms)
+
+    def _next_rate(self, target: Source | None, ideal: Source) -> float:
+        """Of the layer one step richer than `target`."""
+        layers = self._track.layers
+        last = layers.index(ideal)
+        first = len(layers) if target is None or target not in layers else layers.index(target)
+        return rate_of(layers[max(last, first - 1)])
+
+    def _watch(self, *, limited: bool, now_ms: float) -> None:
+        if not self.can_watch:
+            return
+        wanted = limited or now_ms - self._question_ms < QUESTION_MS
+        if wanted == self.watching:
+            return
+        self.watching = wanted
+        if wanted:
+            self._transport.watch(self.lane.peer_index)
+        else:
+            self._transport.unwatch(self.lane.peer_index)
+            self.estimate.forgive()
+        self._track.set_feedback(self.lane, wanted=wanted)
+
+    def close(self) -> None:
+        """The viewer is gone."""
+        self._transport.unwatch(self.lane.peer_index)
+
+    @property
+    def known_bps(self) -> float | None:
+        """What to begin with when this viewer comes back; None when nothing is known."""
+        limited = self.status.state is not LineState.FULL or self.status.reason is Reason.LINE
+        return self.estimate.bps if limited and self.estimate.bps != UNKNOWN_BPS else None
+
+    def _sent_bps(self) -> float:
+        """Rate of the layer that is being sent; 0 while none is."""
+        splice = self.lane.current
+        if splice is None or self._track.state_of(self.lane) != LaneState.LIVE:
+            return 0.0
+        return rate_of(splice.source)
+
+    def _richer(self, one: Source | None, other: Source) -> bool:
+        layers = self._track.layers
+        if one is None or one not in layers:
+            return False
+        return other not in layers or layers.index(one) < layers.index(other)
