@@ -1,8 +1,9 @@
 """Answer NACKs from the shared history (RFC 4585 section 6.2.1, RFC 4588).
 
 With RTX the packet travels in the repair stream; without it the very same packet is sent again.
-A repair that is still on its way is not sent twice, and a viewer's repairs may not exceed a share
-of what it is sent: a lossy line must not eat the relay.
+A repair that is still on its way is not sent twice, nothing is sent more than a few times, and a
+viewer's repairs have a budget: a lossy line must not eat the relay, and a line that loses because
+it is full must not be filled with repairs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ MIN_REPEAT_MS = 20.0
 REMEMBERED = 512
 BUDGET_BPS = 1_500_000.0
 BUDGET_BURST_BYTES = 150_000.0
+BURST_S, MIN_BURST_BYTES = 0.8, 8_000.0
+MAX_REPEATS = 8
 MAX_SEQS_PER_NACK = 256
 PADDING_BYTES = 255
 
@@ -41,7 +44,11 @@ class Retransmitter:
         self._lane = lane
         self._transport = transport
         self._table = table
-        self._sent_ms: OrderedDict[int, float] = OrderedDict()
+        self._sent: OrderedDict[int, tuple[float, int]] = OrderedDict()
+        """By sequence number: when it was repaired last, and how often."""
+        self.budget_bps = BUDGET_BPS
+        self.queue_ms = 0.0
+        """What waits on the viewer's line: a repair comes so much later."""
         self._budget_bytes = BUDGET_BURST_BYTES
         self._budget_ms: float | None = None
         self.counters = RepairCounters()
@@ -91,8 +98,9 @@ class Retransmitter:
         return packets
 
     def _repair(self, output_seq: int, rtt_ms: float, now_ms: float) -> bytes | None:
-        sent_ms = self._sent_ms.get(output_seq)
-        if sent_ms is not None and now_ms - sent_ms < max(MIN_REPEAT_MS, 0.8 * rtt_ms):
+        sent_ms, times = self._sent.get(output_seq, (float("-inf"), 0))
+        on_its_way_ms = max(MIN_REPEAT_MS, 0.8 * rtt_ms + self.queue_ms)
+        if now_ms - sent_ms < on_its_way_ms or times >= MAX_REPEATS:
             self.drops[DropReason.NACK_SUPPRESSED] += 1
             return None
         splice = self._lane.splice_of(output_seq)
@@ -155,16 +163,18 @@ class Retransmitter:
         )
 
     def _note(self, output_seq: int, size: int, now_ms: float) -> None:
-        self._sent_ms[output_seq] = now_ms
-        self._sent_ms.move_to_end(output_seq)
-        if len(self._sent_ms) > REMEMBERED:
-            self._sent_ms.popitem(last=False)
+        times = self._sent.get(output_seq, (0.0, 0))[1]
+        self._sent[output_seq] = (now_ms, times + 1)
+        self._sent.move_to_end(output_seq)
+        if len(self._sent) > REMEMBERED:
+            self._sent.popitem(last=False)
         self._budget_bytes -= size
         self.counters.sent += 1
         self.counters.bytes += size
 
     def _refill(self, now_ms: float) -> None:
         if self._budget_ms is not None:
-            gained = (now_ms - self._budget_ms) * BUDGET_BPS / 8000
-            self._budget_bytes = min(BUDGET_BURST_BYTES, self._budget_bytes + gained)
+            gained = (now_ms - self._budget_ms) * self.budget_bps / 8000
+            burst = min(BUDGET_BURST_BYTES, max(MIN_BURST_BYTES, self.budget_bps * BURST_S / 8))
+            self._budget_bytes = min(burst, self._budget_bytes + gained)
         self._budget_ms = now_ms

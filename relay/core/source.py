@@ -14,7 +14,7 @@ from relay.core.packet import MediaPacket
 RATE_WINDOW_MS = 1000.0
 WIRE_OVERHEAD_BYTES = 68
 """Headers, extensions, SRTP tag, UDP and IPv4 of one packet."""
-RATE_RISE, RATE_FALL = 0.4, 0.15
+RATE_RISE, RATE_FALL = 0.25, 0.12
 """The typical rate follows a rise sooner than a fall: a layer must fit when its picture moves."""
 ALIVE_MS = 2000.0
 CLOCK_WINDOW = 64

@@ -13,8 +13,9 @@ from enum import StrEnum
 
 from relay.core.source import Source
 
-KEEP_MARGIN = 1.08
-"""A layer that is being sent is kept until the line falls this far below its rate."""
+KEEP_MARGIN, RAISE_MARGIN = 1.08, 0.95
+"""A layer that is being sent is kept until the line falls this far below its rate; a richer one
+must fit with room to spare."""
 
 RANK_MARGIN = 1.3
 """Layers of one picture size change places when one has this much more bitrate."""
@@ -55,6 +56,10 @@ class LayerWish:
         """The same wish over another line."""
         return replace(self, budget_bps=budget_bps)
 
+    def for_height(self, max_height: int) -> LayerWish:
+        """The same wish for a picture of other lines."""
+        return replace(self, max_height=max_height)
+
 
 @dataclass(frozen=True, slots=True)
 class LayerChoice:
@@ -92,8 +97,9 @@ def choose_layer(
 ) -> LayerChoice:
     """The layer for a viewer that now gets `current`. layers: ranked, richest first, not empty."""
     first, reason = _wished(layers, wish)
-    for source in layers[first:]:
-        margin = KEEP_MARGIN if source is current else 1.0
+    at = next((i for i, source in enumerate(layers) if source is current), -1)
+    for i, source in enumerate(layers[first:], first):
+        margin = KEEP_MARGIN if i == at else RAISE_MARGIN if i < at else 1.0
         if rate_of(source) <= wish.budget_bps * margin:
             return LayerChoice(source, reason if source is layers[first] else Reason.LINE)
     return LayerChoice(None, Reason.LINE)

@@ -1,8 +1,9 @@
 """Whether a line carries more than it is given: padding on the repair stream, for a moment.
 
 A viewer below its layer gets, beside its media, empty packets up to the rate that the next layer
-needs. If they come through without delay and loss the line carries that layer. A probe that fails
-is broken off and the next one waits longer.
+needs. If they come through without delay and loss the line carries that much. The rate goes up in
+steps: a probe far above what a line carries would drown the sound. One that fails is broken off,
+and the next one waits longer.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 from relay.core.line.feedback import Arrival
 
-PROBE_MS = 450.0
+PROBE_MS = 250.0
 TICK_MS = 10.0
 VERDICT_MS = 400.0
 """Feedback about the probe's last packets has come this long after it."""
@@ -23,6 +24,8 @@ FIRST_PAUSE_MS = 700.0
 MAX_PAUSE_MS = 4500.0
 PAUSE_GROWTH = 1.8
 PASSED = 0.88
+STEP = 1.6
+"""Of what is known to come through: the next probe goes no higher."""
 MIN_ARRIVALS = 8
 MAX_TICK_PACKETS = 40
 

@@ -16,8 +16,9 @@ from relay.core.line.estimate import UNKNOWN_BPS, LineEstimate
 from relay.core.line.feedback import Arrival, FeedbackReader
 from relay.core.line.layer_choice import Reason, choose_layer, rate_of
 from relay.core.line.line_state import LineState, LineStatus
-from relay.core.line.probe import Prober
+from relay.core.line.probe import STEP, Prober
 from relay.core.line.signs import LineSigns
+from relay.core.retransmit import BUDGET_BPS
 from relay.core.rtcp_feedback import TransportFeedback
 from relay.core.source import Source
 from relay.core.track import Track
@@ -33,7 +34,11 @@ URGENT = 1.25
 PATIENT_MS = 1200.0
 """A line that is still full after this waits no longer for the key frame of a poorer layer."""
 SETTLE_MS = 500.0
-PROBE_MARGIN = 1.1
+MARGIN, MAX_MARGIN, MARGIN_GROWTH = 1.1, 2.2, 1.25
+"""A probe must show so many times the layer's rate; more after each promise that did not hold, so
+that a line on the edge of a layer does not go to and fro."""
+STABLE_MS = 60_000.0
+REPAIR_SHARE, MIN_REPAIR_BPS = 0.5, 200_000.0
 PROMISE_MS = 6000.0
 """A layer that fills the line within this was promised too soon."""
 
@@ -65,6 +70,7 @@ class ViewerLine:
         self._reader = FeedbackReader()
         self._question_ms = now_ms + START_MS - QUESTION_MS
         self._raised_ms = float("-inf")
+        self._margin = MARGIN
         self._full_since_ms: float | None = None
         if self.can_watch:
             transport.watch(lane.peer_index)
@@ -90,6 +96,7 @@ class ViewerLine:
             self._full_since_ms = now_ms
         if not self.prober.on_full(now_ms) and now_ms - self._raised_ms < PROMISE_MS:
             self.prober.back_off(now_ms)
+            self._margin = min(MAX_MARGIN, self._margin * MARGIN_GROWTH)
             self._raised_ms = float("-inf")
         return True
 
@@ -144,6 +151,7 @@ class ViewerLine:
             self._raised_ms = now_ms
         self._stop_what_does_not_fit(target, now_ms)
         ideal = choose_layer(track.layers, wish.with_budget(UNKNOWN_BPS)).source
+        self._bound_repairs(target)
         self._probe(target, ideal, now_ms)
         self._watch(limited=target is not ideal, now_ms=now_ms)
         self.status = LineStatus.of(target, choice.reason, self.estimate.bps)
@@ -161,15 +169,30 @@ class ViewerLine:
         if rate > URGENT * self.estimate.bps or (rate > self.estimate.bps and not patient):
             self._track.replace_now(self.lane, target, self.estimate.bps, now_ms)
 
+    def _bound_repairs(self, target: Source | None) -> None:
+        """Repairs get what the picture leaves of the line, and what the line loses by itself."""
+        rate = 0.0 if target is None else rate_of(target)
+        repairs = self._track.repairs_of(self.lane)
+        repairs.queue_ms = self.estimate.delay_ms if self.watching else 0.0
+        if self.estimate.bps == UNKNOWN_BPS:
+            repairs.budget_bps = min(BUDGET_BPS, max(REPAIR_SHARE * rate, MIN_REPAIR_BPS))
+            return
+        spare = max(self.estimate.bps - rate, 2 * self.estimate.loss_floor * rate)
+        repairs.budget_bps = min(BUDGET_BPS, max(spare, MIN_REPAIR_BPS / 4))
+
     def _probe(self, target: Source | None, ideal: Source | None, now_ms: float) -> None:
         if target is ideal or ideal is None or not self.can_watch or not self.watching:
             return
         settled = now_ms - self.estimate.congested_ms >= SETTLE_MS
-        if not (settled and self.estimate.clear and self.prober.may_begin(now_ms)):
+        if not (settled and self.estimate.clear(now_ms) and self.prober.may_begin(now_ms)):
             return
-        goal = self._next_rate(target, ideal) * PROBE_MARGIN
+        if now_ms - self.estimate.congested_ms > STABLE_MS:
+            self._margin = MARGIN
+        sent_bps = self._sent_bps()
+        known_bps = max(sent_bps, self.estimate.bps)
+        goal_bps = min(self._next_rate(target, ideal) * self._margin, known_bps * STEP)
         next_seq = self._transport.next_of(self.lane.peer_index)
-        self.prober.begin(goal, self._sent_bps(), next_seq, now_ms)
+        self.prober.begin(goal_bps, sent_bps, next_seq, now_ms)
 
     def _next_rate(self, target: Source | None, ideal: Source) -> float:
         """Of the layer one step richer than `target`."""
