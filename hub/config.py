@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hub.roster import DEFAULT_ROSTER
+from relay.signalling.ice_servers import DEFAULT_LIFETIME_S, check_stun_uri, check_turn_uri
 
 ENV_PREFIX = "WARDCAST_"
 TOP_LEVEL = ("data_dir", "roster")
@@ -160,6 +161,29 @@ class RelayConfig(_Section):
     linger_seconds: Annotated[float, Field(ge=0, le=3600)] = 15.0
 
 
+class TurnConfig(_Section):
+    """TURN servers that clients are told of, and STUN servers.
+
+    secret_file: holds what we share with the TURN servers (or $WARDCAST_TURN_SECRET).
+    lifetime_seconds: in which a credential makes allocations; those that are made live on.
+    """
+
+    urls: Annotated[tuple[str, ...], Field(max_length=8)] = ()
+    stun_urls: Annotated[tuple[str, ...], Field(max_length=8)] = ()
+    secret_file: Path | None = None
+    lifetime_seconds: Annotated[float, Field(ge=60, le=86_400)] = DEFAULT_LIFETIME_S
+
+    @field_validator("urls")
+    @classmethod
+    def _turn(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_turn_uri, values))
+
+    @field_validator("stun_urls")
+    @classmethod
+    def _stun(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(check_stun_uri, values))
+
+
 class LogConfig(_Section):
     """level and format of the log on stderr."""
 
@@ -180,6 +204,7 @@ class HubConfig(_Section):
     store: StoreConfig = StoreConfig()
     placement: PlacementConfig = PlacementConfig()
     relay: RelayConfig = RelayConfig()
+    turn: TurnConfig = TurnConfig()
     log: LogConfig = LogConfig()
 
 

@@ -19,11 +19,11 @@ from hub.api.forwarded import forwarded
 from hub.config import HubConfig
 from hub.listeners import Listeners
 from hub.relays.presence import Presence
+from hub.signalling import signalling_config, turn_servers
 from hub.store.opening import open_store
 from hub.supervisor import Child, stop_all
 from relay.node.config import MediaNodeConfig
 from relay.node.server import RelayServer, RelaySettings, running_relay
-from relay.signalling.http import SignallingConfig
 
 TOKEN_VARIABLE = "WARDCAST_RELAY_TOKEN"  # noqa: S105  the variable's name, not a token
 SHUTDOWN_S = 2.0
@@ -52,7 +52,7 @@ def read_relay_token(config: HubConfig) -> str:
 
 
 def check(config: HubConfig) -> None:
-    """Raises RelayConfigError for what a relay cannot do without."""
+    """Raises RelayConfigError, ConfigError for what a relay cannot do without."""
     if not config.relay.hub and not config.relay.upstreams:
         raise RelayConfigError(
             "a relay needs relay.hub (--hub URL), or relay.upstreams to pull from"
@@ -62,6 +62,7 @@ def check(config: HubConfig) -> None:
             "relay.origin and relay.upstreams exclude each other: an origin pulls nothing"
         )
     read_relay_token(config)
+    turn_servers(config.turn, os.environ)
 
 
 async def run_relay(config: HubConfig) -> None:
@@ -85,18 +86,13 @@ async def run_relay(config: HubConfig) -> None:
 
 @contextlib.asynccontextmanager
 async def serving_relay(config: HubConfig) -> AsyncIterator[RelayServer]:
-    """A relay with its ports open. Raises OSError, TlsError, RelayConfigError."""
+    """A relay with its ports open. Raises OSError, TlsError, RelayConfigError, ConfigError."""
     token = read_relay_token(config)
     async with contextlib.AsyncExitStack() as stack:
         connector = aiohttp.TCPConnector(ssl=_tls_client(config.relay.ca_file), limit=0)
         http = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         settings = _settings(config, token)
-        signalling = SignallingConfig(
-            public_url="",
-            rate=config.http.requests_per_second,
-            burst=config.http.request_burst,
-            token_share=0.05,
-        )
+        signalling = signalling_config(config, os.environ)
         server = await stack.enter_async_context(
             running_relay(settings, _media(config, settings.id), signalling, http)
         )

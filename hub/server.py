@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ from hub.listeners import Listeners
 from hub.relays.tier import EMBEDDED_ID, NOTE_SCHEME, RelayTier
 from hub.revocation import REVOCATION_FILE, Revocations
 from hub.roster import Roster
+from hub.signalling import signalling_config
 from hub.store.opening import open_store
 from hub.telemetry.telemetry import Telemetry
 from hub.tokens import KEY_FILE, TokenIssuer, load_or_create_key
@@ -29,16 +31,13 @@ from relay.node.garbage import settle
 from relay.node.media_node import MediaNode
 from relay.signalling.auth import TokenVerifier
 from relay.signalling.events import EventHub
-from relay.signalling.http import SignallingConfig, signalling_routes
+from relay.signalling.http import signalling_routes
 
 SHUTDOWN_S = 2.0
 KEEPALIVE_S = 15.0
 """Also how long a client may take over its request headers."""
 LINGERING_S = 2.0
 """How long the rest of a refused body is listened to."""
-TOKEN_SHARE = 0.05
-"""Of what one address may do, for one token: a flood from one link is stopped, while hundreds of
-viewers behind one address join at once."""
 
 log = logging.getLogger(__name__)
 
@@ -58,8 +57,9 @@ class Hub:
 async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
     """Start a hub; leaving the context stops it: viewers see DTLS close_notify at once.
 
-    Raises OSError when a port is taken, and the errors of roster, key and TLS files.
+    Raises OSError when a port is taken, and the errors of configuration, roster, key and TLS files.
     """
+    answers = signalling_config(config, os.environ, public_url=config.http.public_url)
     roster = Roster.load(config.roster)
     issuer = TokenIssuer(load_or_create_key(config.data_dir / KEY_FILE))
     store = open_store(config.store)
@@ -102,7 +102,7 @@ async def running_hub(config: HubConfig) -> AsyncIterator[Hub]:
         context = ApiContext(
             config, tier.fleet, roster, verifier, issuer, revocations, telemetry, tier.desk, node
         )
-        signalling = signalling_routes(tier.placing, events, verifier, _signalling_config(config))
+        signalling = signalling_routes(tier.placing, events, verifier, answers)
         app.add_routes(tier.whip.over(signalling))
         app.add_routes(tier.endpoint.routes())
         app.add_routes(api_routes(context))
@@ -149,13 +149,4 @@ def _media_config(config: HubConfig) -> MediaNodeConfig:
         consent_timeout_ms=media.consent_seconds * 1000,
         video_budget_bps=media.video_budget_kbps * 1000,
         id=EMBEDDED_ID,
-    )
-
-
-def _signalling_config(config: HubConfig) -> SignallingConfig:
-    return SignallingConfig(
-        public_url=config.http.public_url.rstrip("/"),
-        rate=config.http.requests_per_second,
-        burst=config.http.request_burst,
-        token_share=TOKEN_SHARE,
     )

@@ -14,6 +14,7 @@ from hub.logs import configure_logs
 from hub.revocation import RevocationError
 from hub.roster import RosterError
 from hub.server import running_hub
+from hub.signalling import turn_servers
 from hub.tls import TlsError
 from hub.tokens import KeyFileError
 
@@ -52,6 +53,7 @@ def command(
     try:
         config = load_config(path, os.environ, flags)
         if check:
+            turn_servers(config.turn, os.environ)
             click.echo("The configuration is good.")
             return
         configure_logs(config.log.level, config.log.format)

@@ -5,7 +5,7 @@ Errors carry the headers too; browsers send `Origin: null` after a second foreig
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from multidict import CIMultiDict
 
@@ -31,3 +31,8 @@ def options_headers(methods: Sequence[str], *, accept_post: str | None) -> dict[
     if accept_post:
         headers["Accept-Post"] = accept_post
     return headers
+
+
+def is_preflight(headers: Mapping[str, str]) -> bool:
+    """A browser's own question before a page's request (Fetch standard); it has no token."""
+    return "Access-Control-Request-Method" in headers

@@ -20,7 +20,7 @@ from aiohttp import web
 
 from relay.signalling.auth import Forbidden, InvalidToken, TokenVerifier, bearer_token
 from relay.signalling.body import read_text, require_type
-from relay.signalling.cors import add_cors, options_headers
+from relay.signalling.cors import add_cors, is_preflight, options_headers
 from relay.signalling.events import EVENT_TYPES, EventHub
 from relay.signalling.ice_servers import TurnServers
 from relay.signalling.if_match import if_match
@@ -65,7 +65,7 @@ class SignallingConfig:
     """ice_servers: ready Link values (RFC 9725 section 4.6). public_url: origin for Location when
     it cannot be told from the request. rate, burst: requests of one address. token_share: part of
     them that one token may use, so that one runaway page behind a province's NAT leaves room for
-    the rest. turn: servers whose credentials are made for each session."""
+    the rest. turn: servers whose credentials are made for each token holder."""
 
     ice_servers: tuple[str, ...] = ()
     turn: TurnServers | None = None
@@ -113,7 +113,8 @@ def guarded(handler: Handler, limiter: RateLimiter) -> Handler:
 
     async def run(request: web.Request) -> web.StreamResponse:
         try:
-            if request.method in ("POST", "PATCH", "DELETE"):
+            asks = request.method == "OPTIONS" and not is_preflight(request.headers)
+            if asks or request.method in ("POST", "PATCH", "DELETE"):
                 _take(limiter, request.remote or "", "address")
             response = await handler(request)
         except HttpProblem as problem:
@@ -163,14 +164,20 @@ class SessionResource:
             case "POST":
                 return await self._create(request)
             case "OPTIONS":
-                headers = options_headers(methods, accept_post=SDP)
-                response = web.Response(status=200, headers=headers)
-                if "Access-Control-Request-Method" not in request.headers:
-                    self._add_ice_servers(response)
-                return response
+                return self._options(request, options_headers(methods, accept_post=SDP))
             case "GET" | "HEAD":
                 return self._empty()
         raise _not_allowed(methods)
+
+    def _options(self, request: web.Request, headers: dict[str, str]) -> web.Response:
+        """Credentials are for token holders alone; a preflight is told no servers (RFC 9725
+        section 4.6)."""
+        response = web.Response(status=200, headers=headers)
+        if not is_preflight(request.headers):
+            known = bool(self._token(request))
+            grant = self._authorize(request, request.match_info["stream"]) if known else None
+            self._add_ice_servers(response, grant)
+        return response
 
     async def session(self, request: web.Request) -> web.StreamResponse:
         """/whip/<stream>/<session>, /whep/<stream>/<session>."""
@@ -260,10 +267,7 @@ class SessionResource:
         response = web.Response(status=201, text=accepted.answer_sdp, content_type=SDP)
         response.headers["Location"] = location + query
         response.headers["ETag"] = f'"{accepted.etag}"'
-        self._add_ice_servers(response)
-        if self._config.turn is not None:
-            for link in self._config.turn.links(grant.subject, time.time()):
-                response.headers.add("Link", link)
+        self._add_ice_servers(response, grant)
         if self.protocol == "whep":
             if grant.scope == "relay":
                 response.headers[LINEAGE_HEADER] = ", ".join(accepted.lineage)
@@ -324,8 +328,12 @@ class SessionResource:
             return web.Response(status=204)
         return web.Response(status=200, headers={"Content-Type": SDP})
 
-    def _add_ice_servers(self, response: web.Response) -> None:
-        for link in self._config.ice_servers:
+    def _add_ice_servers(self, response: web.Response, grant: Grant | None) -> None:
+        links = list(self._config.ice_servers)
+        if self._config.turn is not None and grant is not None:
+            links += self._config.turn.links(grant.subject, time.time())
+            response.headers["Cache-Control"] = "no-store"
+        for link in links:
             response.headers.add("Link", link)
 
 
