@@ -68,8 +68,12 @@ _VIEWER_VIDEO = (
 )
 
 
-def viewer_media() -> tuple[OfferedMedia, ...]:
-    """Sections of a WHEP offer."""
+RELAY_RIDS = ("0", "1", "2")
+"""What a relay calls the layers that it pulls, richest first."""
+
+
+def viewer_media(*, all_layers: bool = False) -> tuple[OfferedMedia, ...]:
+    """Sections of a WHEP offer. all_layers: a relay's, which takes every layer (RFC 8853)."""
     return (
         OfferedMedia("audio", "recvonly", (_OPUS,), _AUDIO_EXTENSIONS),
         # A viewer of ours sends no transport-wide feedback.
@@ -78,6 +82,7 @@ def viewer_media() -> tuple[OfferedMedia, ...]:
             "recvonly",
             _VIEWER_VIDEO,
             tuple(e for e in _VIDEO_EXTENSIONS if e != EXT_TRANSPORT_CC),
+            wanted_rids=RELAY_RIDS if all_layers else (),
         ),
     )
 

@@ -31,8 +31,9 @@ class WhepClient(MediaClient):
         *,
         timeout_s: float = DEFAULT_TIMEOUT_S,
         headers: Mapping[str, str] | None = None,
+        all_layers: bool = False,
     ) -> None:
-        media = viewer_media()
+        media = viewer_media(all_layers=all_layers)
         super().__init__(
             port, http, url, token, handler, media, timeout_s=timeout_s, headers=headers
         )

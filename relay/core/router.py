@@ -97,7 +97,12 @@ class StreamRouter:
         viewer = Viewer(viewer_id, peer_index, negotiation)
         for media in negotiation.media:
             if media.ssrcs and media.kind not in viewer.lanes:
-                viewer.lanes[media.kind] = self.tracks[media.kind].add_lane(media, peer_index)
+                track = self.tracks[media.kind]
+                first = 0 if media.rids else None
+                viewer.lanes[media.kind] = track.add_lane(media, peer_index, first)
+                viewer.more_lanes += [
+                    track.add_lane(media, peer_index, rank) for rank in range(1, len(media.rids))
+                ]
         self.viewers[viewer_id] = viewer
         return viewer
 
@@ -112,7 +117,7 @@ class StreamRouter:
         viewer.started_ms = now_ms
         viewer.next_report_ms = now_ms + FIRST_REPORT_MS
         line_bps = self.lines.start(viewer, now_ms, line_key) if limited else float("inf")
-        for kind, lane in viewer.lanes.items():
+        for kind, lane in viewer.all_lanes():
             track = self.tracks[kind]
             if kind == "video" and line_bps != float("inf"):
                 track.set_wish(lane, LayerWish(budget_bps=line_bps * SHARE), now_ms)
@@ -123,14 +128,14 @@ class StreamRouter:
         if self.viewers.pop(viewer.id, None) is None:
             return
         self.lines.stop(viewer.id, now_ms)
-        for kind, lane in viewer.lanes.items():
+        for kind, lane in viewer.all_lanes():
             self.drops.update(self.tracks[kind].repairs_of(lane).drops)
             self.tracks[kind].remove_lane(lane)
 
     def sent_of(self, viewer: Viewer) -> tuple[int, int]:
         """(packets, payload bytes) sent to a viewer so far, repairs left out."""
         packets = octets = 0
-        for kind, lane in viewer.lanes.items():
+        for kind, lane in viewer.all_lanes():
             table = self.tracks[kind].table
             packets += int(table.packets[lane.index])
             octets += int(table.octets[lane.index])
@@ -140,7 +145,7 @@ class StreamRouter:
         """Drops of the stream, those of its viewers' repairs included."""
         drops = self.drops.copy()
         for viewer in self.viewers.values():
-            for kind, lane in viewer.lanes.items():
+            for kind, lane in viewer.all_lanes():
                 drops.update(self.tracks[kind].repairs_of(lane).drops)
         return drops
 
@@ -198,25 +203,26 @@ class StreamRouter:
             line.on_report(video.loss_ratio, viewer.report.rtt_ms, now_ms)
 
     def _on_nack(self, viewer: Viewer, nack: Nack, now_ms: float) -> list[bytes]:
-        kind = viewer.kind_of(nack.media_ssrc)
-        if kind is None:
+        found = viewer.lane_of(nack.media_ssrc)
+        if found is None:
             self.drops[DropReason.UNKNOWN_SSRC] += 1
             return []
+        kind, lane = found
         viewer.report.nacks += len(nack.seqs)
         line = self.lines.line_of(viewer.id)
         if kind == "video" and line is not None:
             line.on_nacks(len(nack.seqs), now_ms)
         rtt_ms = viewer.report.rtt_ms or 0.0
-        repairer = self.tracks[kind].repairs_of(viewer.lanes[kind])
+        repairer = self.tracks[kind].repairs_of(lane)
         repairs = repairer.on_nack(nack.seqs, rtt_ms, now_ms)
         self.nacked += len(nack.seqs)
         self.repairs_sent += len(repairs)
         return repairs
 
     def _on_keyframe_request(self, viewer: Viewer, ssrc: int, now_ms: float) -> None:
-        kind = viewer.kind_of(ssrc)
-        if kind == "video":
-            self.tracks["video"].on_keyframe_request(viewer.lanes[kind], now_ms)
+        found = viewer.lane_of(ssrc)
+        if found is not None and found[0] == "video":
+            self.tracks["video"].on_keyframe_request(found[1], now_ms)
         else:
             self.drops[DropReason.UNKNOWN_SSRC] += 1
 
@@ -288,7 +294,7 @@ class StreamRouter:
 
     def _sender_reports_of(self, viewer: Viewer, ntp: int, now_ms: float) -> list[RtcpPacket]:
         compound: list[RtcpPacket] = []
-        for kind, lane in viewer.lanes.items():
+        for kind, lane in viewer.all_lanes():
             track = self.tracks[kind]
             splice = lane.current
             if splice is None or track.state_of(lane) != LaneState.LIVE:

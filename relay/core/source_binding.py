@@ -1,7 +1,8 @@
 """Which section, layer and codec an SSRC belongs to (RFC 8843 section 9.2, RFC 8852).
 
 In order: the mid header extension, the SSRCs signalled in the offer, the payload type when only
-one section has it. Simulcast layers are told apart by their rid. Repair streams (RFC 4588) are
+one section has it. Simulcast layers are told apart by their rid, or by SSRCs signalled in the order
+of the rids. Repair streams (RFC 4588) are
 recognised by their payload type and tied to their source by signalled SSRC or repaired rid.
 """
 
@@ -108,6 +109,8 @@ class SourceBinder:
         rid = _text(view.extensions, extension_id(media, EXT_RID))
         if rid is not None and rid not in media.rids:
             return DropReason.UNKNOWN_SSRC
+        if rid is None and view.ssrc in media.ssrcs and len(media.ssrcs) == len(media.rids):
+            rid = media.rids[media.ssrcs.index(view.ssrc)]
         if rid is None and view.ssrc not in media.ssrcs:
             return DropReason.UNKNOWN_SSRC  # its first packets, with the rid, were lost
         return Binding(media, codec, rid, False)

@@ -64,9 +64,12 @@ class Track:
 
     # -- lanes
 
-    def add_lane(self, media: MediaNegotiation, peer_index: int) -> Lane:
-        """A lane for a viewer whose transport is not up yet."""
-        ssrc = media.ssrcs[0]
+    def add_lane(self, media: MediaNegotiation, peer_index: int, layer: int | None = None) -> Lane:
+        """A lane for a viewer whose transport is not up yet.
+
+        layer: for a viewer that takes all layers, the rank of the one that this lane carries.
+        """
+        ssrc = media.ssrcs[layer or 0]
         layout = HeaderLayout.of(media)
         if ssrc not in media.rtx_ssrcs:
             # Without RTX a resend must be the same to the byte: no number that is new each time.
@@ -82,6 +85,8 @@ class Track:
             first_timestamp=self._rng.randrange(0x7FFFFFFF),
         )
         self._repairs[lane.index] = Retransmitter(lane, self.table, self._transport)
+        if layer is not None:
+            self._wishes[lane.index] = LayerWish(rank=layer)
         return lane
 
     def set_feedback(self, lane: Lane, *, wanted: bool) -> None:

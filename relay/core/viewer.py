@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from relay.core.lanes import Lane
@@ -36,13 +36,15 @@ class ViewerReport:
 
 
 class Viewer:
-    """Lanes and reports of one viewer. lanes: by kind; empty sections have none."""
+    """Lanes and reports of one viewer. lanes: by kind; empty sections have none. more_lanes: of
+    poorer layers, for a relay, which takes all of them."""
 
     def __init__(self, viewer_id: str, peer_index: int, negotiation: ViewerNegotiation) -> None:
         self.id = viewer_id
         self.peer_index = peer_index
         self.negotiation = negotiation
         self.lanes: dict[Kind, Lane] = {}
+        self.more_lanes: list[Lane] = []
         self.report = ViewerReport()
         self.started_ms: float | None = None
         self.next_report_ms = float("inf")
@@ -50,10 +52,21 @@ class Viewer:
 
     def kind_of(self, ssrc: int) -> Kind | None:
         """Which of its tracks has this SSRC (or repair SSRC)."""
-        for kind, lane in self.lanes.items():
+        found = self.lane_of(ssrc)
+        return None if found is None else found[0]
+
+    def lane_of(self, ssrc: int) -> tuple[Kind, Lane] | None:
+        """The lane with this SSRC (or repair SSRC)."""
+        for kind, lane in self.all_lanes():
             if ssrc in (lane.ssrc, lane.rtx_ssrc):
-                return kind
+                return kind, lane
         return None
+
+    def all_lanes(self) -> Iterator[tuple[Kind, Lane]]:
+        """Every lane with its kind."""
+        yield from self.lanes.items()
+        for lane in self.more_lanes:
+            yield "video", lane
 
     def note_sent_report(self, ntp_timestamp: int, now_ms: float) -> None:
         """Remember when a sender report left, to read the round trip off its echo."""

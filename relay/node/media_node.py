@@ -120,7 +120,11 @@ class MediaNode:
         credentials = IceCredentials()
         try:
             answer, negotiation, role = answer_viewer(
-                offer, self._local_transport(credentials), on_air, _random_ssrc
+                offer,
+                self._local_transport(credentials),
+                on_air,
+                _random_ssrc,
+                all_layers=grant.scope == "relay",
             )
         except OfferRefused as error:
             raise self._refuse("offer", 422, str(error), None) from error

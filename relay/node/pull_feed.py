@@ -184,7 +184,16 @@ class _Client(WhepClient):
         token: str,
         headers: dict[str, str],
     ) -> None:
-        super().__init__(port, http, url, token, feed, timeout_s=POST_TIMEOUT_S, headers=headers)
+        super().__init__(
+            port,
+            http,
+            url,
+            token,
+            feed,
+            timeout_s=POST_TIMEOUT_S,
+            headers=headers,
+            all_layers=True,
+        )
         self._feed = feed
 
     def on_negotiated(self, negotiation: PublisherNegotiation) -> None:

@@ -218,7 +218,7 @@ def _viewer(stream: Stream, viewer: ViewerSession, now_ms: float) -> ViewerSnaps
     state = tracks["video"].state_of(video_lane) if video_lane else LaneState.IDLE
     repairs = sum(
         tracks[kind].repairs_of(lane).counters.sent
-        for kind, lane in (lanes.lanes.items() if lanes else ())
+        for kind, lane in (lanes.all_lanes() if lanes else ())
     )
     return ViewerSnapshot(
         id=viewer.id,

@@ -47,8 +47,11 @@ def answer_viewer(
     local: LocalTransport,
     on_air: Sequence[CodecParameters],
     allocate_ssrc: Callable[[], int],
+    *,
+    all_layers: bool = False,
 ) -> tuple[str, ViewerNegotiation, DtlsRole]:
-    """(answer, what was agreed, our DTLS role). on_air: the stream's codecs now.
+    """(answer, what was agreed, our DTLS role). on_air: the stream's codecs now. all_layers: give
+    as many layers as the viewer (a relay) asks for (RFC 8853), richest first.
 
     Raises OfferRefused when a kind on the air was offered without a codec to carry it.
     """
@@ -62,7 +65,8 @@ def answer_viewer(
             raise OfferRefused(
                 f"a viewer must receive: section {section.mid} is {section.direction}"
             )
-        media = _negotiate(section, on_air, congestion, allocate_ssrc, taken)
+        rids = section.wanted_rids if all_layers and section.kind == "video" else ()
+        media = _negotiate(section, on_air, congestion, allocate_ssrc, taken, rids)
         negotiated.append(media)
         sections[section.index] = [
             *section_lines(section, media, offer, local, "sendonly"),
@@ -78,6 +82,7 @@ def _negotiate(
     congestion: frozenset[str],
     allocate_ssrc: Callable[[], int],
     taken: set[int],
+    rids: tuple[str, ...],
 ) -> MediaNegotiation:
     forwarded = _FORWARDED[section.kind]
     usable = tuple(
@@ -93,7 +98,7 @@ def _negotiate(
     extensions = _writable(section)
     if "transport-cc" not in congestion:
         extensions.pop(EXT_TRANSPORT_CC, None)
-    ssrc = _fresh(allocate_ssrc, taken)
+    ssrcs = tuple(_fresh(allocate_ssrc, taken) for _ in range(max(1, len(rids))))
     has_rtx = any(c.rtx_payload_type is not None for c in usable)
     allowed = _REPAIR_FEEDBACK | congestion
     return MediaNegotiation(
@@ -102,8 +107,9 @@ def _negotiate(
         kind=section.kind,
         codecs=tuple(with_feedback(codec, allowed) for codec in usable),
         extensions=extensions,
-        ssrcs=(ssrc,),
-        rtx_ssrcs={ssrc: _fresh(allocate_ssrc, taken)} if has_rtx else {},
+        ssrcs=ssrcs,
+        rtx_ssrcs={ssrc: _fresh(allocate_ssrc, taken) for ssrc in ssrcs} if has_rtx else {},
+        rids=rids,
     )
 
 
@@ -136,14 +142,19 @@ def _fresh(allocate_ssrc: Callable[[], int], taken: set[int]) -> int:
 
 
 def _ssrc_lines(media: MediaNegotiation) -> list[str]:
-    ssrc = media.ssrcs[0]
     label = f"{STREAM_ID} {media.kind}"
     lines = [f"a=msid:{label}"]
-    repair = media.rtx_ssrcs.get(ssrc)
-    if repair is not None:
-        lines.append(f"a=ssrc-group:FID {ssrc} {repair}")
-    for number in (ssrc, repair):
-        if number is not None:
-            lines.append(f"a=ssrc:{number} cname:wardcast")
-            lines.append(f"a=ssrc:{number} msid:{label}")
+    if media.rids:
+        # The order of the group is that of the rids: no packet needs to carry its rid.
+        lines += [f"a=rid:{rid} send" for rid in media.rids]
+        lines.append(f"a=simulcast:send {';'.join(media.rids)}")
+        lines.append("a=ssrc-group:SIM " + " ".join(map(str, media.ssrcs)))
+    for ssrc in media.ssrcs:
+        repair = media.rtx_ssrcs.get(ssrc)
+        if repair is not None:
+            lines.append(f"a=ssrc-group:FID {ssrc} {repair}")
+        for number in (ssrc, repair):
+            if number is not None:
+                lines.append(f"a=ssrc:{number} cname:wardcast")
+                lines.append(f"a=ssrc:{number} msid:{label}")
     return lines

@@ -26,7 +26,8 @@ class OfferedMedia:
     """One section of a client's offer.
 
     extensions: URIs; ids are given in this order from 1, the same in every section.
-    ssrc, rtx_ssrc: what a publisher will send with; None for a viewer.
+    ssrc, rtx_ssrc: what a publisher will send with; None for a viewer. wanted_rids: names for the
+    layers that a relay asks for.
     """
 
     kind: Kind
@@ -35,6 +36,7 @@ class OfferedMedia:
     extensions: tuple[str, ...] = ()
     ssrc: int | None = None
     rtx_ssrc: int | None = None
+    wanted_rids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ def parse_answer(offer_text: str, answer_text: str) -> ClientAnswer:
                 extensions=section.extensions,
                 ssrcs=ours.ssrcs if sending else section.ssrcs,
                 rtx_ssrcs=repairs,
+                rids=() if sending else section.rids,
             )
         )
     return ClientAnswer(
@@ -133,6 +136,9 @@ def _extension_ids(media: Sequence[OfferedMedia]) -> dict[str, int]:
 
 
 def _source_lines(section: OfferedMedia) -> list[str]:
+    if section.wanted_rids:
+        names = [f"a=rid:{rid} recv" for rid in section.wanted_rids]
+        return [*names, f"a=simulcast:recv {';'.join(section.wanted_rids)}"]
     if section.ssrc is None:
         return []
     label = f"{STREAM_ID} {section.kind}"

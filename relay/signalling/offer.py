@@ -60,6 +60,7 @@ class MediaSection:
 
     codecs: in the offer's order, repair codecs folded into `rtx_payload_type`. extensions: URI to
     id. ssrcs: media SSRCs (not those of repair streams). rids: layers that the sender offers.
+    wanted_rids: names that a receiver gives to the layers it asks for.
     rtcp_mux: a bundle-only section need not say it, its bundle's transport does (RFC 8859).
     """
 
@@ -73,6 +74,7 @@ class MediaSection:
     ssrcs: tuple[int, ...] = ()
     rtx_ssrcs: tuple[tuple[int, int], ...] = ()
     rids: tuple[str, ...] = ()
+    wanted_rids: tuple[str, ...] = ()
     msid: str | None = None
     rtcp_mux: bool = False
 
@@ -231,7 +233,8 @@ def _media_section(index: int, section: SdpSection, session: SdpSection) -> Medi
         extensions=_extensions(section),
         ssrcs=media,
         rtx_ssrcs=repairs,
-        rids=_send_rids(section),
+        rids=_rids(section, "send"),
+        wanted_rids=_rids(section, "recv"),
         msid=_msid(section),
         rtcp_mux=section.has("rtcp-mux") or section.has("bundle-only"),
     )
@@ -276,16 +279,16 @@ def _ssrcs(section: SdpSection) -> tuple[tuple[int, ...], tuple[tuple[int, int],
     return tuple(media[:MAX_SSRCS]), tuple(pairs[:MAX_SSRCS])
 
 
-def _send_rids(section: SdpSection) -> tuple[str, ...]:
-    """Layers named by a=simulcast:send, in its order; without it, all rids to send."""
+def _rids(section: SdpSection, direction: Literal["send", "recv"]) -> tuple[str, ...]:
+    """Layers named by a=simulcast:<direction>, in its order; without it, all rids of it."""
     words = [value.split() for value in section.all("rid")]
-    sending = dict.fromkeys(w[0] for w in words if w[1:2] == ["send"] and _RID.fullmatch(w[0]))
+    named = dict.fromkeys(w[0] for w in words if w[1:2] == [direction] and _RID.fullmatch(w[0]))
     ways = (section.first("simulcast") or "").split()
     for way, layers in zip(ways[::2], ways[1::2], strict=False):
-        if way == "send":
+        if way == direction:
             order = [alternative.split(",")[0].lstrip("~") for alternative in layers.split(";")]
-            return tuple(rid for rid in dict.fromkeys(order) if rid in sending)[:MAX_RIDS]
-    return tuple(sending)[:MAX_RIDS] if len(sending) > 1 else ()
+            return tuple(rid for rid in dict.fromkeys(order) if rid in named)[:MAX_RIDS]
+    return tuple(named)[:MAX_RIDS] if len(named) > 1 else ()
 
 
 def _msid(section: SdpSection) -> str | None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from relay.core.lanes import LaneState
 from relay.core.line.layer_choice import LayerWish
+from relay.core.negotiation import EXT_ABS_SEND_TIME, MediaNegotiation, ViewerNegotiation
+from relay.core.rtcp import PictureLoss, encode
 from tests.simulation.test_router import assert_continuous
-from tests.simulation.virtual_stream import Theatre, VirtualPublisher, frame_numbers
+from tests.simulation.virtual_stream import H264, Theatre, VirtualPublisher, frame_numbers
 
 
 def simulcast(theatre: Theatre, **kwargs: int) -> tuple[VirtualPublisher, VirtualPublisher]:
@@ -115,3 +117,34 @@ def test_pictures_lost_are_asked_for_from_the_layer_that_is_sent() -> None:
     track.on_keyframe_request(lane, theatre.now_ms)
     asked = theatre.router.take_keyframe_requests(theatre.now_ms + 3000)
     assert [s.rid for s in asked] == ["l"]
+
+
+def test_a_relay_takes_every_layer_by_rank() -> None:
+    theatre = Theatre()
+    rich, poor = simulcast(theatre, gop=10)
+    extensions = {EXT_ABS_SEND_TIME: 3}
+    video = MediaNegotiation(
+        1,
+        "1",
+        "video",
+        (H264,),
+        extensions,
+        (21, 22, 23),
+        {21: 31, 22: 32, 23: 33},
+        ("0", "1", "2"),
+    )
+    relay = theatre.router.add_viewer("relay", 9, ViewerNegotiation((video,)))
+    theatre.router.start_viewer(relay, theatre.now_ms, limited=False)
+    play_both(theatre, 25, rich, poor)
+    by_ssrc = {
+        ssrc: frame_numbers([p for p in theatre.received[9] if p.ssrc == ssrc])
+        for ssrc in (21, 22, 23)
+    }
+    assert by_ssrc == {21: list(range(25)), 22: list(range(10_000, 10_025)), 23: []}
+    asked = PictureLoss(1, 22)
+    theatre.router.on_viewer_rtcp(relay, encode([asked]), theatre.now_ms + 5000)
+    assert [s.rid for s in theatre.router.take_keyframe_requests(theatre.now_ms + 5000)] == ["l"]
+    theatre.router.set_layers("video", (poor.source,))
+    play_both(theatre, 12, poor)
+    assert frame_numbers([p for p in theatre.received[9] if p.ssrc == 21])[-1] > 10_000
+    theatre.router.remove_viewer(relay, theatre.now_ms)

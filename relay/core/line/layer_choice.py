@@ -44,13 +44,14 @@ class LayerWish:
     budget_bps: what its line carries of video, headers included; infinity when nothing is known
     against it. max_height: lines of the largest picture that it can show, 0 = any. rid: the layer
     that it asked for. pinned_rid: the layer that an operator chose for it; goes before all else
-    but the line.
+    but the line. rank: the layer of this rank and no other, for a relay, which takes them all.
     """
 
     budget_bps: float = float("inf")
     max_height: int = 0
     rid: str | None = None
     pinned_rid: str | None = None
+    rank: int | None = None
 
     def with_budget(self, budget_bps: float) -> LayerWish:
         """The same wish over another line."""
@@ -96,6 +97,9 @@ def choose_layer(
     layers: Sequence[Source], wish: LayerWish, current: Source | None = None
 ) -> LayerChoice:
     """The layer for a viewer that now gets `current`. layers: ranked, richest first, not empty."""
+    if wish.rank is not None:
+        source = layers[wish.rank] if wish.rank < len(layers) else None
+        return LayerChoice(source, Reason.PUBLISHER)
     first, reason = _wished(layers, wish)
     at = next((i for i, source in enumerate(layers) if source is current), -1)
     for i, source in enumerate(layers[first:], first):
