@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -120,8 +120,17 @@ class StreamRouter:
         for kind, lane in viewer.all_lanes():
             track = self.tracks[kind]
             if kind == "video" and line_bps != float("inf"):
-                track.set_wish(lane, LayerWish(budget_bps=line_bps * SHARE), now_ms)
+                track.set_wish(lane, track.wish_of(lane).with_budget(line_bps * SHARE), now_ms)
             track.start_lane(lane, now_ms, min(line_bps, BURST_BPS))
+
+    def change_wish(
+        self, viewer: Viewer, change: Callable[[LayerWish], LayerWish], now_ms: float
+    ) -> None:
+        """Change what limits a viewer's choice of layer."""
+        lane = viewer.lanes.get("video")
+        if lane is not None:
+            track = self.tracks["video"]
+            track.set_wish(lane, change(track.wish_of(lane)), now_ms)
 
     def remove_viewer(self, viewer: Viewer, now_ms: float) -> None:
         """Forget a viewer; harmless when it is gone already."""

@@ -163,6 +163,10 @@ class MediaNode:
             publisher.request_keyframe(source, self.port.now_ms())
         return len(videos)
 
+    def pin_layer(self, commune: str, rid: str | None) -> int:
+        """An operator's choice of layer for a commune; of how many viewers."""
+        return sum(stream.pin(commune, rid) for stream in self.streams.values())
+
     def upstream_of(self, stream: str) -> UpstreamSnapshot | None:
         """Where a stream is pulled from."""
         return self.pulls[stream].snapshot() if stream in self.pulls else None

@@ -18,7 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from relay.node.join_times import BUCKETS_MS
-from relay.node.snapshot import StreamSnapshot, ViewerSnapshot
+from relay.node.snapshot import SourceSnapshot, StreamSnapshot, ViewerSnapshot
 
 if TYPE_CHECKING:
     from relay.node.media_node import MediaNode
@@ -35,6 +35,8 @@ class MediaNodeCollector(Collector):
         snapshot = self._node.snapshot()
         yield from _stream_gauges(snapshot.streams)
         yield from _ingest(snapshot.streams)
+        yield from _layers(snapshot.streams)
+        yield from _lines(snapshot.streams)
         yield from _keyframes(snapshot.streams)
         yield from _communes(snapshot.streams)
         yield from self._join_times()
@@ -139,6 +141,7 @@ def _stream_gauges(streams: Iterable[StreamSnapshot]) -> Iterator[Metric]:
 
 
 def _ingest(streams: Iterable[StreamSnapshot]) -> Iterator[Metric]:
+    """Of the richest layer of each kind; all layers have `wardcast_layer_*`."""
     labels = ["stream", "kind"]
     bitrate = GaugeMetricFamily("wardcast_ingest_bitrate_bps", "From the publisher", labels=labels)
     fps = GaugeMetricFamily("wardcast_ingest_fps", "Frames a second", labels=labels)
@@ -149,7 +152,7 @@ def _ingest(streams: Iterable[StreamSnapshot]) -> Iterator[Metric]:
         for publisher in stream.publishers:
             if not publisher.on_air:
                 continue
-            for source in publisher.sources:
+            for source in _richest(publisher.sources):
                 key = [stream.name, source.kind]
                 bitrate.add_metric(key, source.bitrate_bps)
                 fps.add_metric(key, source.fps)
@@ -157,6 +160,60 @@ def _ingest(streams: Iterable[StreamSnapshot]) -> Iterator[Metric]:
                 lost.add_metric(key, source.lost)
                 nacks.add_metric(key, source.nacks_sent)
     yield from (bitrate, fps, jitter, lost, nacks)
+
+
+def _richest(sources: Iterable[SourceSnapshot]) -> Iterable[SourceSnapshot]:
+    """One a kind: the layer on the air with the largest picture, then the highest rate."""
+    best: dict[str, SourceSnapshot] = {}
+    for source in sources:
+        known = best.get(source.kind)
+        if known is None or _richness(source) > _richness(known):
+            best[source.kind] = source
+    return best.values()
+
+
+def _richness(source: SourceSnapshot) -> tuple[bool, int, float]:
+    return source.on_air, source.height or 0, source.bitrate_bps
+
+
+def _layers(streams: Iterable[StreamSnapshot]) -> Iterator[Metric]:
+    labels = ["stream", "rid"]
+    bitrate = GaugeMetricFamily("wardcast_layer_bitrate_bps", "Of a simulcast layer", labels=labels)
+    height = GaugeMetricFamily("wardcast_layer_height", "Lines of its picture", labels=labels)
+    for stream in streams:
+        for publisher in stream.publishers:
+            for source in publisher.sources if publisher.on_air else ():
+                if source.kind == "video" and source.on_air:
+                    key = [stream.name, source.rid or ""]
+                    bitrate.add_metric(key, source.bitrate_bps)
+                    height.add_metric(key, source.height or 0)
+    yield from (bitrate, height)
+
+
+def _lines(streams: Iterable[StreamSnapshot]) -> Iterator[Metric]:
+    state = GaugeMetricFamily(
+        "wardcast_commune_line",
+        "Viewers, by what their line lets through",
+        labels=["commune", "state"],
+    )
+    estimate = GaugeMetricFamily(
+        "wardcast_commune_line_bps", "Worst viewer's line, where bounded", labels=["commune"]
+    )
+    counts: Counter[tuple[str, str]] = Counter()
+    worst: dict[str, float] = {}
+    for stream in streams:
+        for viewer in stream.viewers:
+            if viewer.scope == "relay":
+                continue
+            counts[viewer.commune, viewer.line_state] += 1
+            if viewer.estimate_bps is not None:
+                before = worst.get(viewer.commune, viewer.estimate_bps)
+                worst[viewer.commune] = min(before, viewer.estimate_bps)
+    for (commune, name), count in sorted(counts.items()):
+        state.add_metric([commune, name], count)
+    for commune, bps in sorted(worst.items()):
+        estimate.add_metric([commune], bps)
+    yield from (state, estimate)
 
 
 def _keyframes(streams: Iterable[StreamSnapshot]) -> Iterator[Metric]:

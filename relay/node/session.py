@@ -6,7 +6,7 @@ import secrets
 from collections import deque
 from typing import Literal
 
-from relay.signalling.node_protocol import Grant
+from relay.signalling.node_protocol import Grant, LayerRequest
 from relay.signalling.offer import Offer, SdpFragment
 from relay.transport.peer import CloseReason, Peer, PeerHandler, PeerParameters
 from relay.transport.port import MediaPort
@@ -110,6 +110,9 @@ class MediaSession:
         )
         self.etag = secrets.token_hex(8)
         return fragment.answer(self.credentials.ufrag, self.credentials.pwd, self._port.candidates)
+
+    def ask_layer(self, request: LayerRequest) -> None:
+        """Only viewers are sent a picture."""
 
     async def close(self) -> None:
         """DELETE: DTLS close_notify, everything freed."""

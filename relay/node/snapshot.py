@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay.core.lanes import LaneState
+from relay.core.line.line_state import LineStatus
 from relay.core.lint import Finding
 from relay.core.negotiation import Kind
 from relay.core.source import Source
@@ -47,6 +48,18 @@ class ViewerSnapshot:
     """Id of the node that serves it, filled in where nodes are put together."""
     transport: str = "udp"
     """What its media goes over: `udp` or `tcp`."""
+    line_state: str = "full"
+    """`full`, `reduced` or `audio-only` (docs/bad-networks.md)."""
+    line_reason: str = "publisher"
+    layer: str | None = None
+    """rid of the layer that it gets."""
+    width: int | None = None
+    height: int | None = None
+    estimate_bps: float | None = None
+    """What its line was seen to carry; None while nothing bounds it."""
+    line_loss_ratio: float = 0.0
+    queue_ms: float = 0.0
+    """What waits on its line."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,10 @@ class SourceSnapshot:
     keyframes: int
     nacks_sent: int
     keyframe_age_ms: float | None
+    width: int | None = None
+    height: int | None = None
+    on_air: bool = True
+    """One of the layers that viewers get now."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +172,7 @@ def _stream(stream: Stream, upstream: UpstreamSnapshot | None, now_ms: float) ->
         name=stream.name,
         state=stream.on_air.state.value,
         state_age_ms=None if since_ms is None else now_ms - since_ms,
-        publishers=tuple(_publisher(p, p is stream.publisher, now_ms) for p in stream.feeds()),
+        publishers=tuple(_publisher(stream, p, now_ms) for p in stream.feeds()),
         viewers=tuple(_viewer(stream, v, now_ms) for v in stream.viewers.values()),
         publisher_changes=stream.publisher_changes,
         nacked=stream.router.nacked,
@@ -169,8 +186,9 @@ def _stream(stream: Stream, upstream: UpstreamSnapshot | None, now_ms: float) ->
     )
 
 
-def _publisher(publisher: Feed, on_air: bool, now_ms: float) -> PublisherSnapshot:
+def _publisher(stream: Stream, publisher: Feed, now_ms: float) -> PublisherSnapshot:
     sources = []
+    layers = [layer for track in stream.router.tracks.values() for layer in track.layers]
     for ingest in publisher.ingest.sources:
         source = publisher.sources.get(ingest)
         stats = ingest.stats
@@ -188,12 +206,15 @@ def _publisher(publisher: Feed, on_air: bool, now_ms: float) -> PublisherSnapsho
                 keyframes=stats.keyframes,
                 nacks_sent=stats.nacks_sent,
                 keyframe_age_ms=_keyframe_age(source, now_ms),
+                width=source.size[0] if source is not None and source.size else None,
+                height=source.size[1] if source is not None and source.size else None,
+                on_air=source in layers,
             )
         )
     return PublisherSnapshot(
         id=publisher.id,
         subject=publisher.subject,
-        on_air=on_air,
+        on_air=publisher is stream.publisher,
         connected=publisher.connected_ms is not None,
         age_ms=now_ms - publisher.created_ms,
         silent_ms=now_ms - max(publisher.ingest.last_packet_ms, publisher.created_ms),
@@ -220,6 +241,8 @@ def _viewer(stream: Stream, viewer: ViewerSession, now_ms: float) -> ViewerSnaps
         tracks[kind].repairs_of(lane).counters.sent
         for kind, lane in (lanes.all_lanes() if lanes else ())
     )
+    line = stream.router.lines.line_of(viewer.id)
+    status = line.status if line is not None else LineStatus()
     return ViewerSnapshot(
         id=viewer.id,
         stream=viewer.stream,
@@ -242,4 +265,12 @@ def _viewer(stream: Stream, viewer: ViewerSession, now_ms: float) -> ViewerSnaps
         srtp_profile=viewer.peer.srtp_profile,
         scope=viewer.grant.scope,
         transport=viewer.peer.transport,
+        line_state=status.state.value,
+        line_reason=status.reason.value,
+        layer=status.rid,
+        width=status.width,
+        height=status.height,
+        estimate_bps=status.estimate_bps,
+        line_loss_ratio=line.estimate.loss_ratio if line is not None and line.watching else 0.0,
+        queue_ms=line.estimate.delay_ms if line is not None and line.watching else 0.0,
     )

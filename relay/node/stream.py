@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from relay.core.arena import PacketArena, SendBatch
 from relay.core.drops import DropReason
@@ -23,6 +24,7 @@ from relay.node.on_air import AirState, OnAir
 from relay.node.publisher import Publisher
 from relay.node.viewer import ViewerCallbacks, ViewerSession
 from relay.signalling.events import EventHub
+from relay.signalling.node_protocol import LayerRequest
 from relay.transport.peer import CloseReason
 from relay.transport.port import MediaPort
 
@@ -57,6 +59,8 @@ class Stream:
         self.retiring: dict[str, tuple[Feed, float]] = {}
         self.viewers: dict[str, ViewerSession] = {}
         self.publisher_changes = 0
+        self.pins: dict[str, str] = {}
+        """By commune: the layer that an operator chose for it."""
         self.join_ms = JoinTimes()
         self._rates_ms = 0.0
         self._life_ms = 0.0
@@ -68,6 +72,7 @@ class Stream:
             self._on_viewer_connected,
             self._on_viewer_rtcp,
             self._on_viewer_overflow,
+            self._on_viewer_wish,
             self._on_viewer_closed,
         )
 
@@ -195,6 +200,7 @@ class Stream:
         """A viewer whose answer is being made."""
         viewer.lanes = self.router.add_viewer(viewer.id, viewer.peer.index, viewer.negotiation)
         self.viewers[viewer.id] = viewer
+        self._pin(viewer)
 
     def _on_viewer_connected(self, viewer: ViewerSession) -> None:
         if viewer.lanes is None:
@@ -218,6 +224,39 @@ class Stream:
     def _on_viewer_overflow(self, viewer: ViewerSession) -> None:
         if viewer.lanes is not None:
             self.router.on_overflow(viewer.lanes, self._port.now_ms())
+
+    def _on_viewer_wish(self, viewer: ViewerSession, request: LayerRequest) -> None:
+        if viewer.lanes is None or viewer.grant.scope == "relay":
+            return
+        given = request.given
+        self.router.change_wish(
+            viewer.lanes,
+            lambda wish: replace(
+                wish,
+                rid=request.rid if "encodingId" in given else wish.rid,
+                max_width=request.max_width if "maxWidth" in given else wish.max_width,
+                max_height=request.max_height if "maxHeight" in given else wish.max_height,
+            ),
+            self._port.now_ms(),
+        )
+
+    def pin(self, commune: str, rid: str | None) -> int:
+        """An operator's choice of layer for a commune, None takes it back. Of how many viewers."""
+        if rid is None:
+            self.pins.pop(commune, None)
+        else:
+            self.pins[commune] = rid
+        viewers = [v for v in self.viewers.values() if v.commune == commune]
+        for viewer in viewers:
+            self._pin(viewer)
+        return len(viewers)
+
+    def _pin(self, viewer: ViewerSession) -> None:
+        rid = self.pins.get(viewer.commune)
+        if viewer.lanes is not None and viewer.grant.scope != "relay":
+            self.router.change_wish(
+                viewer.lanes, lambda wish: replace(wish, pinned_rid=rid), self._port.now_ms()
+            )
 
     def _on_viewer_closed(self, viewer: ViewerSession, reason: CloseReason) -> None:
         if viewer.lanes is not None:

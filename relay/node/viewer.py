@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from relay.core.negotiation import ViewerNegotiation
 from relay.core.viewer import Viewer as ViewerLanes
 from relay.node.session import IceCredentials, MediaSession
-from relay.signalling.node_protocol import Grant
+from relay.signalling.node_protocol import Grant, LayerRequest
 from relay.transport.peer import CloseReason, Peer
 from relay.transport.port import MediaPort
 
@@ -20,6 +20,7 @@ class ViewerCallbacks:
     on_connected: Callable[[ViewerSession], None]
     on_rtcp: Callable[[ViewerSession, bytes, float], None]
     on_overflow: Callable[[ViewerSession], None]
+    on_wish: Callable[[ViewerSession, LayerRequest], None]
     on_closed: Callable[[ViewerSession, CloseReason], None]
 
 
@@ -63,6 +64,10 @@ class ViewerSession(MediaSession):
     def commune(self) -> str:
         """Slug of the commune it belongs to."""
         return self.subject
+
+    def ask_layer(self, request: LayerRequest) -> None:
+        """What the viewer wants of its picture."""
+        self._callbacks.on_wish(self, request)
 
     def on_peer_connected(self, peer: Peer) -> None:
         """DTLS is up: media may flow."""

@@ -24,6 +24,7 @@ from relay.signalling.cors import add_cors, is_preflight, options_headers
 from relay.signalling.events import EVENT_TYPES, EventHub
 from relay.signalling.ice_servers import TurnServers
 from relay.signalling.if_match import if_match
+from relay.signalling.layer_resource import LAYER_REL, LayerResource
 from relay.signalling.node_protocol import (
     Accepted,
     Grant,
@@ -102,6 +103,8 @@ def signalling_routes(
         config.body_timeout_s,
         config.public_url,
     )
+    layer = LayerResource(whep.owned_session, config.body_timeout_s)
+    routes.append(web.route("*", "/whep/{stream}/{session}/layer", guarded(layer.serve, limiter)))
     base = "/whep/{stream}/{session}/sse"
     routes.append(web.route("*", base, guarded(sse.subscriptions, limiter)))
     routes.append(web.route("*", base + "/{subscription}", guarded(sse.stream, limiter)))
@@ -176,7 +179,7 @@ class SessionResource:
         if not is_preflight(request.headers):
             known = bool(self._token(request))
             grant = self._authorize(request, request.match_info["stream"]) if known else None
-            self._add_ice_servers(response, grant)
+            self._add_ice_servers(response, grant.subject if grant else None)
         return response
 
     async def session(self, request: web.Request) -> web.StreamResponse:
@@ -267,7 +270,7 @@ class SessionResource:
         response = web.Response(status=201, text=accepted.answer_sdp, content_type=SDP)
         response.headers["Location"] = location + query
         response.headers["ETag"] = f'"{accepted.etag}"'
-        self._add_ice_servers(response, grant)
+        self._add_ice_servers(response, grant.subject)
         if self.protocol == "whep":
             if grant.scope == "relay":
                 response.headers[LINEAGE_HEADER] = ", ".join(accepted.lineage)
@@ -275,6 +278,7 @@ class SessionResource:
             response.headers.add(
                 "Link", f'<{location}/sse{query}>; rel="{SSE_REL}"; events="{types}"'
             )
+            response.headers.add("Link", f'<{location}/layer{query}>; rel="{LAYER_REL}"')
         return response
 
     async def _patch(self, request: web.Request) -> web.Response:
@@ -302,6 +306,8 @@ class SessionResource:
         answer = session.restart_ice(fragment)
         response = web.Response(status=200, text=answer.to_sdp(), content_type=FRAGMENT)
         response.headers["ETag"] = f'"{session.etag}"'
+        # What the client was told at the beginning may have ended.
+        self._add_ice_servers(response, session.subject)
         return response
 
     def _authorize(self, request: web.Request, stream: str) -> Grant:
@@ -328,10 +334,10 @@ class SessionResource:
             return web.Response(status=204)
         return web.Response(status=200, headers={"Content-Type": SDP})
 
-    def _add_ice_servers(self, response: web.Response, grant: Grant | None) -> None:
+    def _add_ice_servers(self, response: web.Response, subject: str | None) -> None:
         links = list(self._config.ice_servers)
-        if self._config.turn is not None and grant is not None:
-            links += self._config.turn.links(grant.subject, time.time())
+        if self._config.turn is not None and subject is not None:
+            links += self._config.turn.links(subject, time.time())
             response.headers["Cache-Control"] = "no-store"
         for link in links:
             response.headers.add("Link", link)

@@ -58,6 +58,21 @@ class Accepted:
     lineage: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class LayerRequest:
+    """What a viewer asks of its picture.
+
+    rid: the layer asked for, None for the node's choice. max_width, max_height: of the place on
+    the screen in device pixels, 0 for any. given: the JSON keys that were said; what is not said
+    stays as it was.
+    """
+
+    given: frozenset[str]
+    rid: str | None = None
+    max_width: int = 0
+    max_height: int = 0
+
+
 class SignallingSession(Protocol):
     """One WHIP or WHEP session."""
 
@@ -66,6 +81,8 @@ class SignallingSession(Protocol):
     stream: str
     owner: str
     """token_id of the grant that made it."""
+    subject: str
+    """Of that grant."""
     key: str
     """Unguessable; does what the owner's token does, for this session alone."""
     etag: str
@@ -83,6 +100,9 @@ class SignallingSession(Protocol):
         """Take the client's new credentials, return ours with candidates; changes `etag`.
 
         Raises Refused when no restart is possible; the session stays as it was."""
+
+    def ask_layer(self, request: LayerRequest) -> None:
+        """Take a viewer's wish for its picture; a publisher's session has none."""
 
     async def close(self) -> None: ...
 

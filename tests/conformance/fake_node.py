@@ -11,7 +11,7 @@ from relay.signalling.answer import OfferRefused
 from relay.signalling.answer_publisher import PublisherPolicy, answer_publisher
 from relay.signalling.answer_viewer import answer_viewer
 from relay.signalling.events import EventHub
-from relay.signalling.node_protocol import Accepted, Grant, Refused
+from relay.signalling.node_protocol import Accepted, Grant, LayerRequest, Refused
 from relay.signalling.offer import LocalTransport, Offer, SdpFragment
 from relay.transport.candidate import local_candidates
 
@@ -33,11 +33,13 @@ class FakeSession:
         self.kind: Literal["publisher", "viewer"] = kind
         self.stream = stream
         self.owner = grant.token_id
+        self.subject = grant.subject
         self.key = secrets.token_urlsafe(24)
         self.connected = False
         self.etag = secrets.token_hex(8)
         self.ufrags: list[str] = []
         self.fragments: list[SdpFragment] = []
+        self.wishes: list[LayerRequest] = []
         self.closed = False
         self.can_restart = True
         self._node = node
@@ -56,6 +58,9 @@ class FakeSession:
         self.ufrags.append(fragment.ice_ufrag)
         self.etag = secrets.token_hex(8)
         return fragment.answer(secrets.token_hex(4), secrets.token_hex(16), CANDIDATES)
+
+    def ask_layer(self, request: LayerRequest) -> None:
+        self.wishes.append(request)
 
     async def close(self) -> None:
         self.closed = True

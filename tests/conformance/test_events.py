@@ -60,7 +60,10 @@ async def reading(hub: Hub, path: str, last: str | None = None) -> AsyncIterator
 
 async def test_x1_a_viewer_is_told_where_events_are(hub: Hub) -> None:
     response = await hub.post("whep", VIEW)
-    (link,) = response.headers.getall("Link")
+    link, layer = response.headers.getall("Link")
+    assert layer == (
+        f'<{response.headers["Location"]}/layer>; rel="urn:ietf:params:whep:ext:core:layer"'
+    )
     assert link == (
         f"<{response.headers['Location']}/sse>; "
         'rel="urn:ietf:params:whep:ext:core:server-sent-events"; '

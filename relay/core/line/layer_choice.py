@@ -42,12 +42,13 @@ class LayerWish:
     """What limits a viewer's choice.
 
     budget_bps: what its line carries of video, headers included; infinity when nothing is known
-    against it. max_height: lines of the largest picture that it can show, 0 = any. rid: the layer
-    that it asked for. pinned_rid: the layer that an operator chose for it; goes before all else
-    but the line. rank: the layer of this rank and no other, for a relay, which takes them all.
+    against it. max_width, max_height: of the place where it shows the picture, 0 = any. rid: the
+    layer that it asked for. pinned_rid: the layer that an operator chose for it; goes before all
+    else but the line. rank: the layer of this rank and no other, for a relay, which takes them all.
     """
 
     budget_bps: float = float("inf")
+    max_width: int = 0
     max_height: int = 0
     rid: str | None = None
     pinned_rid: str | None = None
@@ -120,12 +121,19 @@ def _wished(layers: Sequence[Source], wish: LayerWish) -> tuple[int, Reason]:
             if source.rid == wish.rid:
                 return i, Reason.SIZE
     chosen = 0
-    if wish.max_height:
-        for i, source in enumerate(layers[1:], 1):
-            if source.size is None or source.size[1] < wish.max_height * SIZE_MARGIN:
-                break
-            chosen = i
+    for i, source in enumerate(layers[1:], 1):
+        if not _fills(source, wish):
+            break
+        chosen = i
     return chosen, Reason.SIZE if chosen else Reason.PUBLISHER
+
+
+def _fills(source: Source, wish: LayerWish) -> bool:
+    """Whether a picture is as large as its place, which it fills one way or the other."""
+    if source.size is None:
+        return False
+    pairs = zip(source.size, (wish.max_width, wish.max_height), strict=True)
+    return any(place and pixels >= place * SIZE_MARGIN for pixels, place in pairs)
 
 
 def _pixels(source: Source) -> int:
