@@ -13,7 +13,7 @@ from relay.client.link_header import parse_links
 from relay.signalling.http import SignallingConfig
 from relay.signalling.ice_servers import TurnServers, stun_link
 from tests.conformance.conftest import MakeHub
-from tests.conformance.hub_client import PUBLISH, STREAM, VIEW, bearer, problem, token
+from tests.conformance.hub_client import PUBLISH, STREAM, VIEW, bearer, fragment, problem, token
 
 SECRET = "shared with coturn"
 STUN = '<stun:stun.example>; rel="ice-server"'
@@ -37,6 +37,20 @@ async def test_i2_each_session_gets_credentials_that_end_within_minutes(
         own = hmac.new(SECRET.encode(), link.parameters["username"].encode(), hashlib.sha1)
         assert base64.b64decode(link.parameters["credential"]) == own.digest()
         assert link.parameters["credential-type"] == "password"
+
+
+@pytest.mark.parametrize("protocol", ["whip", "whep"])
+async def test_i2_an_ice_restart_brings_new_credentials(make_hub: MakeHub, protocol: str) -> None:
+    hub = await make_hub(SignallingConfig(turn=TURN))
+    path, etag, _ = await hub.open(protocol, "an-phu")
+    trickled = await hub.patch(path, fragment("a=end-of-candidates"), etag, "an-phu")
+    assert (trickled.status, "Link" in trickled.headers) == (204, False)
+    new = fragment("a=ice-ufrag:newU", "a=ice-pwd:newpassword-newpassword-1")
+    restarted = await hub.patch(path, new, "*", "an-phu")
+    assert restarted.status == 200
+    links = parse_links(restarted.headers.getall("Link"))
+    assert [link.target for link in links] == list(URLS)
+    assert links[0].parameters["username"].endswith(":an-phu")
 
 
 @pytest.mark.parametrize("protocol", ["whip", "whep"])

@@ -66,7 +66,16 @@ export class FakePeer extends EventTarget {
   async createAnswer() {
     return { type: "answer", sdp: "v=0\r\nour answer\r\n" };
   }
+  getConfiguration() {
+    return this.configuration ?? {};
+  }
+  setConfiguration(configuration) {
+    if (this.refusesServers) throw new SyntaxError("not a URI");
+    this.configuration = configuration;
+    this.calls.push(["setConfiguration", configuration.iceServers]);
+  }
   async setLocalDescription({ type, sdp }) {
+    this.calls.push(["setLocalDescription", type]);
     if (type !== "rollback") this.localDescription = { type, sdp };
     this.signalingState = type === "offer" ? "have-local-offer" : "stable";
   }

@@ -93,6 +93,9 @@ export class HttpSession {
     const response = await this.#patch(FRAGMENT_TYPE, fragment, '"*"');
     if (response.status !== 200) throw new HttpProblem(502, "");
     this.etag = response.headers.get("ETag") ?? this.etag;
+    const servers = iceServers(parseLinks(response.headers.get("Link") ?? ""));
+    // Credentials are short-lived; a node that says nothing leaves us those that we have.
+    if (servers.length > 0) this.iceServers = servers;
     return response.text();
   }
 

@@ -7,6 +7,7 @@ import { HttpProblem } from "../core/problem.js";
 import { answerAfterRestart, restartFragment } from "../core/sdp.js";
 import { statsList, viewerDigest } from "../core/stats_digest.js";
 import { followSessionEvents } from "./event_stream.js";
+import { applyLocal } from "./gathering.js";
 import { HttpSession } from "./http_session.js";
 
 export const EVENT_NAMES = ["active", "inactive", "reconnect", "viewercount"];
@@ -57,21 +58,19 @@ export class WhepLeg {
     for (const kind of ["audio", "video"]) {
       this.#peer.addTransceiver(kind, { direction: "recvonly" });
     }
-    // The server learns our address from STUN, so the offer goes out before any candidate.
     const offer = await this.#peer.createOffer();
-    await this.#peer.setLocalDescription(offer);
     const reply = await this.session.post(offer.sdp, this.#abort.signal);
     if (reply.kind === "counter_offer") await this.#acceptOffer(reply.sdp);
-    else await this.#acceptAnswer(reply.sdp);
+    else await this.#acceptAnswer(offer, reply.sdp);
     this.#follow();
   }
 
   /** PATCH new credentials on the living session. Throws HttpProblem; the old pair lives on. */
   async restartIce() {
     const offer = await this.#peer.createOffer({ iceRestart: true });
-    await this.#peer.setLocalDescription(offer);
     try {
       const fragment = await this.session.restartIce(restartFragment(offer.sdp));
+      await applyLocal(this.#peer, offer, this.session.iceServers);
       const sdp = answerAfterRestart(this.#answer, fragment);
       await this.#peer.setRemoteDescription({ type: "answer", sdp });
       this.#answer = sdp;
@@ -125,13 +124,8 @@ export class WhepLeg {
     return peer;
   }
 
-  async #acceptAnswer(sdp) {
-    if (this.session.iceServers.length > 0) {
-      this.#peer.setConfiguration({
-        ...this.#peer.getConfiguration(),
-        iceServers: this.session.iceServers,
-      });
-    }
+  async #acceptAnswer(offer, sdp) {
+    await applyLocal(this.#peer, offer, this.session.iceServers);
     await this.#setRemote({ type: "answer", sdp });
   }
 
@@ -142,7 +136,7 @@ export class WhepLeg {
     this.#peer = this.#newPeer();
     await this.#setRemote({ type: "offer", sdp });
     const answer = await this.#peer.createAnswer();
-    await this.#peer.setLocalDescription(answer);
+    await applyLocal(this.#peer, answer, this.session.iceServers);
     await this.session.answer(answer.sdp);
   }
 
