@@ -219,8 +219,8 @@ class StreamRouter:
         kind, lane = found
         viewer.report.nacks += len(nack.seqs)
         line = self.lines.line_of(viewer.id)
-        if kind == "video" and line is not None:
-            line.on_nacks(len(nack.seqs), now_ms)
+        if kind == "video" and line is not None and line.on_nacks(nack.seqs, now_ms):
+            line.decide(now_ms)
         rtt_ms = viewer.report.rtt_ms or 0.0
         repairer = self.tracks[kind].repairs_of(lane)
         repairs = repairer.on_nack(nack.seqs, rtt_ms, now_ms)

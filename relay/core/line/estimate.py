@@ -21,7 +21,7 @@ from relay.core.line.queue_delay import QueueDelay
 
 CAPACITY_WINDOW_MS = 200.0
 """What came through in this time while the line was full is what it carries."""
-PROVEN_WINDOW_MS = 500.0
+PROVEN_WINDOW_MS = 1500.0
 LOSS_WINDOW_MS = 1000.0
 LOSS_LIMIT = 0.10
 CONFIDENCE = 1.5
@@ -80,8 +80,11 @@ class LineEstimate:
             return True
         return self.queue.standing_ms() < EASY_QUEUE_MS and not self._lossy(LOSS_LIMIT / 2)
 
-    def on_arrivals(self, arrivals: Sequence[Arrival], now_ms: float) -> bool:
-        """Take one feedback. True when the line is full now."""
+    def on_arrivals(
+        self, arrivals: Sequence[Arrival], now_ms: float, *, probing: bool = False
+    ) -> bool:
+        """Take one feedback. True when the line is full now. probing: padding is under way, whose
+        verdict is the prober's."""
         if not arrivals:
             return False
         self._fade(now_ms)
@@ -104,7 +107,7 @@ class LineEstimate:
         if waits or by_loss or self._collapsed(now_ms):
             self._on_full(now_ms, by_loss=by_loss and not waits)
             return True
-        if queue.standing_ms() < EASY_QUEUE_MS:
+        if queue.standing_ms() < EASY_QUEUE_MS and not probing:
             self.bps = max(self.bps, self.came_bps(PROVEN_WINDOW_MS))
             self._learn_floor(now_ms)
         return False

@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 from relay.core.line.feedback import Arrival
 
-PROBE_MS = 250.0
+MIN_PROBE_MS, MAX_PROBE_MS = 250.0, 1500.0
+PROBE_BYTES = 34_000.0
+"""Lines let some 16 kB through at any rate: a probe at twice their own must send more than that."""
 TICK_MS = 10.0
 VERDICT_MS = 400.0
 """Feedback about the probe's last packets has come this long after it."""
@@ -21,11 +23,15 @@ PADDING_BYTES = 255
 """Most that the padding of one packet can be (RFC 3550 section 5.1)."""
 PADDING_WIRE_BYTES = PADDING_BYTES + 12 + 12 + 44
 FIRST_PAUSE_MS = 700.0
-MAX_PAUSE_MS = 4500.0
+MAX_PAUSE_MS = 3500.0
 PAUSE_GROWTH = 1.8
 PASSED = 0.88
-STEP = 1.6
+STEP = 2.0
 """Of what is known to come through: the next probe goes no higher."""
+TOO_LONG_MS = 100.0
+"""A queue of this height breaks a probe off before it costs sound."""
+GROWTH_MS = 50.0
+"""Packets of a probe that wait longer and longer say that it fills the line."""
 MIN_ARRIVALS = 8
 MAX_TICK_PACKETS = 40
 
@@ -39,6 +45,7 @@ class _Running:
     owed_bytes: float = 0.0
     paid_ms: float = 0.0
     ended_ms: float | None = None
+    length_ms: float = MIN_PROBE_MS
     arrivals: list[Arrival] = field(default_factory=list)
     lost: int = 0
 
@@ -66,14 +73,22 @@ class Prober:
         """Begin a probe. goal_bps: in all. media_bps: what the viewer gets of it anyway.
         next_seq: extended transport sequence number of the viewer's next packet."""
         self.begun += 1
-        self._running = _Running(goal_bps, media_bps, now_ms, next_seq, paid_ms=now_ms)
+        length_ms = PROBE_BYTES * 8000 / goal_bps
+        self._running = _Running(
+            goal_bps,
+            media_bps,
+            now_ms,
+            next_seq,
+            paid_ms=now_ms,
+            length_ms=min(MAX_PROBE_MS, max(MIN_PROBE_MS, length_ms)),
+        )
 
     def due(self, now_ms: float) -> int:
         """Padding packets to send now."""
         run = self._running
         if run is None or run.ended_ms is not None:
             return 0
-        if now_ms - run.started_ms >= PROBE_MS:
+        if now_ms - run.started_ms >= run.length_ms:
             run.ended_ms = now_ms
             return 0
         rate = max(run.goal_bps - run.media_bps, 0.15 * run.goal_bps)
@@ -112,9 +127,11 @@ class Prober:
         run = self._running
         if run is None or run.ended_ms is None:
             return None
-        shown = _shown_bps(run.arrivals)
+        told = run.arrivals and run.arrivals[-1].sent_ms >= run.ended_ms - 4 * TICK_MS
+        shown = _shown_bps(run.arrivals) if told else None
         loss = run.lost / max(1, run.lost + len(run.arrivals))
-        if shown is not None and shown >= PASSED * run.goal_bps and loss <= loss_floor * 1.3 + 0.05:
+        fits = shown is not None and shown >= PASSED * run.goal_bps * (1 - min(loss, loss_floor))
+        if fits and loss <= loss_floor * 1.3 + 0.05 and _growth_ms(run.arrivals) < GROWTH_MS:
             self._running = None
             self._pause_ms = FIRST_PAUSE_MS
             self._not_before_ms = now_ms
@@ -142,4 +159,11 @@ def _shown_bps(arrivals: Sequence[Arrival]) -> float | None:
     span_ms = max(times) - min(times)
     if span_ms <= 0:
         return None
-    return sum(a.size_bytes for a in arrivals[1:]) * 8000 / max(span_ms, PROBE_MS * 0.5)
+    return sum(a.size_bytes for a in arrivals[1:]) * 8000 / max(span_ms, MIN_PROBE_MS * 0.5)
+
+
+def _growth_ms(arrivals: Sequence[Arrival]) -> float:
+    """How much longer the last quarter took than the first."""
+    ways = [a.arrived_ms - a.sent_ms for a in arrivals if a.arrived_ms is not None]
+    quarter = max(1, len(ways) // 4)
+    return min(ways[-quarter:]) - min(ways[:quarter])

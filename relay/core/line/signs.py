@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+
 LOSS_SIGN = 0.03
 BOUND_LOSS = 0.10
 NACKS_SIGN = 8
 NACK_WINDOW_MS = 1000.0
+FLOOD_WINDOW_MS, FLOOD_NACKS, FLOOD_SHARE = 300.0, 25, 0.5
+"""So many packets missed at once, such a share of what was sent: the line collapsed."""
+FLOOD_LEAVES = 0.25
+MEAN_PACKET_BITS = 9600.0
 RTT_FACTOR, RTT_MARGIN_MS = 2.0, 120.0
 REMB_FALL = 0.9
 REMB_NEAR = 1.2
@@ -17,8 +24,8 @@ class LineSigns:
 
     def __init__(self) -> None:
         self._lowest_rtt_ms: float | None = None
-        self._nacks = 0
-        self._nacks_since_ms = float("-inf")
+        self._nacks: deque[tuple[float, int]] = deque()
+        self._highest_nacked: int | None = None
         self._highest_remb_bps = 0.0
 
     def on_report(self, loss_ratio: float, rtt_ms: float | None) -> bool:
@@ -30,12 +37,25 @@ class LineSigns:
             far = rtt_ms > RTT_FACTOR * lowest + RTT_MARGIN_MS
         return far or loss_ratio > LOSS_SIGN
 
-    def on_nacks(self, count: int, now_ms: float) -> bool:
-        """A NACK for `count` packets."""
-        if now_ms - self._nacks_since_ms > NACK_WINDOW_MS:
-            self._nacks, self._nacks_since_ms = 0, now_ms
-        self._nacks += count
-        return self._nacks >= NACKS_SIGN
+    def on_nacks(self, seqs: Sequence[int], now_ms: float) -> bool:
+        """A NACK for these 16-bit numbers; those asked for again do not count."""
+        highest = self._highest_nacked
+        fresh = [s for s in seqs if highest is None or 0 < ((s - highest) & 0xFFFF) < 0x8000]
+        if fresh:
+            self._highest_nacked = fresh[-1]
+            self._nacks.append((now_ms, len(fresh)))
+        while self._nacks and self._nacks[0][0] < now_ms - NACK_WINDOW_MS:
+            self._nacks.popleft()
+        return sum(count for _, count in self._nacks) >= NACKS_SIGN
+
+    def flooded(self, sent_bps: float, now_ms: float) -> float | None:
+        """What a line may carry that has just collapsed under `sent_bps`, else None. A low guess:
+        feedback will tell within a second, and the sound must not drown meanwhile."""
+        lost = sum(count for at_ms, count in self._nacks if at_ms > now_ms - FLOOD_WINDOW_MS)
+        sent = sent_bps / MEAN_PACKET_BITS * FLOOD_WINDOW_MS / 1000
+        if not sent or lost < FLOOD_NACKS or lost < FLOOD_SHARE * sent:
+            return None
+        return sent_bps * FLOOD_LEAVES
 
     def on_remb(self, remb_bps: float, sent_bps: float) -> bool:
         """A REMB that has fallen and comes near what is sent."""

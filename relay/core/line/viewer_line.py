@@ -16,7 +16,7 @@ from relay.core.line.estimate import UNKNOWN_BPS, LineEstimate
 from relay.core.line.feedback import Arrival, FeedbackReader
 from relay.core.line.layer_choice import Reason, choose_layer, rate_of
 from relay.core.line.line_state import LineState, LineStatus
-from relay.core.line.probe import STEP, Prober
+from relay.core.line.probe import STEP, TOO_LONG_MS, Prober
 from relay.core.line.signs import LineSigns
 from relay.core.retransmit import BUDGET_BPS
 from relay.core.rtcp_feedback import TransportFeedback
@@ -38,6 +38,7 @@ MARGIN, MAX_MARGIN, MARGIN_GROWTH = 1.1, 2.2, 1.25
 """A probe must show so many times the layer's rate; more after each promise that did not hold, so
 that a line on the edge of a layer does not go to and fro."""
 STABLE_MS = 60_000.0
+FLOOD_PAUSE_MS = 1500.0
 REPAIR_SHARE, MIN_REPAIR_BPS = 0.5, 200_000.0
 PROMISE_MS = 6000.0
 """A layer that fills the line within this was promised too soon."""
@@ -69,6 +70,7 @@ class ViewerLine:
         self._transport = transport
         self._reader = FeedbackReader()
         self._question_ms = now_ms + START_MS - QUESTION_MS
+        self._started_ms = now_ms
         self._raised_ms = float("-inf")
         self._margin = MARGIN
         self._full_since_ms: float | None = None
@@ -86,8 +88,10 @@ class ViewerLine:
 
     def on_arrivals(self, arrivals: Sequence[Arrival], now_ms: float) -> bool:
         """What one feedback tells. True when the line is full."""
-        full = self.estimate.on_arrivals(arrivals, now_ms)
+        full = self.estimate.on_arrivals(arrivals, now_ms, probing=self.prober.busy)
         self.prober.on_arrivals(arrivals)
+        if self.prober.busy and self.estimate.delay_ms > TOO_LONG_MS:
+            self.prober.on_full(now_ms)
         if not full:
             self._full_since_ms = None
             return False
@@ -109,10 +113,17 @@ class ViewerLine:
             if bound is not None:
                 self.estimate.on_bound(bound, now_ms)
 
-    def on_nacks(self, count: int, now_ms: float) -> None:
-        """A NACK for so many packets of the video."""
-        if self.signs.on_nacks(count, now_ms):
+    def on_nacks(self, seqs: Sequence[int], now_ms: float) -> bool:
+        """A NACK for these packets of the video. True when the line has collapsed."""
+        if self.signs.on_nacks(seqs, now_ms):
             self._question_ms = now_ms
+        if now_ms - max(self.estimate.congested_ms, self._started_ms) < FLOOD_PAUSE_MS:
+            return False  # These were lost before less was sent, or in the join's burst.
+        left_bps = self.signs.flooded(self._sent_bps(), now_ms)
+        if left_bps is None:
+            return False
+        self.estimate.on_bound(left_bps, now_ms)
+        return True
 
     def on_remb(self, remb_bps: float, now_ms: float) -> None:
         """The receiver's own estimate. It counts alone where there is no better sign; it never
