@@ -155,7 +155,7 @@ def _structure(reader: BitReader) -> Structure:
 
 
 def _template_layers(reader: BitReader) -> list[tuple[int, int]]:
-    """(spatial, temporal) of each template: 0 same layer, 1 next temporal, 2 next spatial, 3 end."""
+    """(spatial, temporal) of each template; a step is 1 next temporal, 2 next spatial, 3 end."""
     spatial = temporal = 0
     layers: list[tuple[int, int]] = []
     step = 0
