@@ -13,9 +13,11 @@ from collections import deque
 from dataclasses import dataclass
 
 from relay.core.drops import DropReason
+from relay.core.layer_reader import LayerReader
 from relay.core.nack_generator import NackGenerator
 from relay.core.negotiation import (
     EXT_AUDIO_LEVEL,
+    EXT_DEPENDENCY_DESCRIPTOR,
     EXT_VIDEO_ORIENTATION,
     CodecParameters,
     Kind,
@@ -101,6 +103,9 @@ class IngestSource:
         self._seen = [-1] * _SEEN_SLOTS
         self._map = SequenceMap()
         self._reader = PayloadReader(self.codec)
+        self._layers = LayerReader(
+            self.codec.name, extension_id(self.media, EXT_DEPENDENCY_DESCRIPTOR)
+        )
         self._keyframe_timestamps: deque[int] = deque(maxlen=_FRAMES_REMEMBERED)
         self._started_timestamps: deque[int] = deque(maxlen=_FRAMES_REMEMBERED)
         self._audio_level_id = extension_id(self.media, EXT_AUDIO_LEVEL)
@@ -214,6 +219,7 @@ class IngestSource:
         self.stats.malformed_payloads = self._reader.malformed
         payloads.append((self._map.place(seq), view.payload))
         last = len(payloads) - 1
+        layer = self._layers.read(info, timestamp, view.extensions)
         packets = [
             self._packet(
                 view,
@@ -224,7 +230,7 @@ class IngestSource:
                 keyframe=keyframe and index == 0,
                 start=start and index == 0,
                 marker=view.marker and index == last,
-                temporal_id=info.temporal_id,
+                layer=layer,
             )
             for index, (number, payload) in enumerate(payloads)
         ]
@@ -246,7 +252,7 @@ class IngestSource:
         keyframe: bool = False,
         start: bool = False,
         marker: bool = False,
-        temporal_id: int = 0,
+        layer: tuple[int, int] = (0, 0),
     ) -> MediaPacket:
         level = view.extensions.get(self._audio_level_id)
         orientation = view.extensions.get(self._orientation_id)
@@ -261,7 +267,7 @@ class IngestSource:
             now_ms,
             level[0] if level else None,
             orientation[0] if orientation else None,
-            temporal_id,
+            *layer,
         )
 
 

@@ -25,7 +25,9 @@ class MediaPacket(NamedTuple):
     arrival_ms: monotonic milliseconds at which the datagram was read.
     audio_level: raw RFC 6464 byte (V flag + level) or None.
     video_orientation: raw CVO byte (3GPP TS 26.114) or None.
-    temporal_id: temporal layer if the payload tells, else 0.
+    temporal_id: temporal layer if the payload or an extension tells, else 0.
+    switch_up: highest temporal layer to which a receiver may go up at this packet; says something
+        where a frame starts.
     """
 
     seq: int
@@ -39,3 +41,4 @@ class MediaPacket(NamedTuple):
     audio_level: int | None = None
     video_orientation: int | None = None
     temporal_id: int = 0
+    switch_up: int = 0
