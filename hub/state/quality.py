@@ -1,7 +1,8 @@
 """A commune's grade: one formula over both ends' figures, with the cause in a sentence.
 
 Theory: each figure past a threshold is a symptom, fair or bad. The grade is that of the worst
-symptom. Symptoms of the line (loss, repeats, round trip, jitter) are the commune's own; symptoms
+symptom. Symptoms of the line (a poorer layer or none, loss, repeats, round trip, jitter) are the
+commune's own; symptoms
 of the hall (freezes, missing frames, patched sound, a full jitter buffer) are what people notice,
 and are blamed on the first of: the ward that broadcasts, if its uplink loses packets or it broke
 off within the window; the commune's line, if that has a symptom of its own; the commune's
@@ -58,6 +59,7 @@ class Threshold:
 
 
 THRESHOLDS: dict[str, Threshold] = {
+    "layer": Threshold(1.0, 2.0),
     "loss": Threshold(0.01, 0.05),
     "nack": Threshold(0.02, 0.08),
     "rtt": Threshold(300.0, 600.0),
@@ -67,14 +69,15 @@ THRESHOLDS: dict[str, Threshold] = {
     "concealed": Threshold(0.01, 0.05),
     "buffer": Threshold(500.0, 1500.0),
 }
-"""loss, nack, concealed: ratios. rtt, jitter, buffer: ms. freeze: seconds frozen in the window.
-fps: share of the stream's frames that are missing."""
+"""layer: 0 the richest that makes sense, 1 a poorer one, 2 sound alone. loss, nack, concealed:
+ratios. rtt, jitter, buffer: ms. freeze: seconds frozen in the window. fps: share of the layer's
+frames that are missing."""
 
 UPLINK_LOSS_FAIR = 0.02
 MIN_STREAM_FPS = 5.0
 MIN_FREEZE_S = 0.5
 """What one freeze counts for at least: Chrome adds its duration only when it is over."""
-LINE = ("loss", "nack", "rtt", "jitter")
+LINE = ("layer", "loss", "nack", "rtt", "jitter")
 HALL = ("freeze", "fps", "concealed", "buffer")
 _ORDER = {Grade.GOOD: 0, Grade.FAIR: 1, Grade.BAD: 2}
 
@@ -93,7 +96,9 @@ class SourceFigures:
 class ViewerFigures:
     """One viewer. None: nobody has told. From RTCP: loss_ratio, jitter_ms, rtt_ms, nack_ratio
     (packets asked again by packets sent). From the browser: fps, and over the window freeze_count,
-    freeze_s, buffer_ms (mean of the jitter buffer) and concealed_ratio of sound samples.
+    freeze_s, buffer_ms (mean of the jitter buffer) and concealed_ratio of sound samples. From the
+    node: layers_below (0 the richest layer that makes sense, 1 a poorer one, 2 sound alone) and
+    sent_fps, of the layer that it is sent.
     """
 
     loss_ratio: float = 0.0
@@ -105,6 +110,8 @@ class ViewerFigures:
     freeze_s: float = 0.0
     buffer_ms: float | None = None
     concealed_ratio: float | None = None
+    layers_below: int = 0
+    sent_fps: float | None = None
 
 
 @dataclass(frozen=True)
@@ -154,9 +161,11 @@ def grade_commune(
 
 def _values(viewer: ViewerFigures, source: SourceFigures) -> dict[str, float | None]:
     missing: float | None = None
-    if viewer.fps is not None and source.fps is not None and source.fps >= MIN_STREAM_FPS:
-        missing = max(0.0, 1 - viewer.fps / source.fps)
+    sent_fps = source.fps if viewer.sent_fps is None else viewer.sent_fps
+    if viewer.fps is not None and sent_fps is not None and sent_fps >= MIN_STREAM_FPS:
+        missing = max(0.0, 1 - viewer.fps / sent_fps)
     return {
+        "layer": float(viewer.layers_below),
         "loss": viewer.loss_ratio,
         "nack": viewer.nack_ratio,
         "rtt": viewer.rtt_ms,

@@ -48,6 +48,9 @@ def _symptom(symptom: str, value: float) -> tuple[str, str]:
     whole = f"{value:.0f}"
     tenth = f"{value:.1f}"
     return {
+        "layer": ("chỉ còn tiếng", "sound only")
+        if value > 1
+        else ("hình giảm nét", "smaller picture"),
         "loss": (f"mất gói {percent_vi}", f"{percent_en} packet loss"),
         "nack": (f"phải gửi lại {percent_vi} số gói", f"{percent_en} of packets sent again"),
         "rtt": (f"độ trễ đường truyền {whole} ms", f"round trip of {whole} ms"),

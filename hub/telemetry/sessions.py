@@ -13,6 +13,7 @@ LOSS_WINDOW_S = 10.0
 REPORT_STALE_S = 15.0
 """A page reports every 2 to 5 s; what is older says nothing of now."""
 MAX_USER_AGENT_CHARS = 300
+_LAYERS_BELOW = {"reduced": 1, "audio-only": 2}
 
 
 def _counters() -> CounterWindow:
@@ -74,4 +75,6 @@ class SessionRecord:
             freeze_s=self._browser.gain("totalFreezesDuration", now_s),
             buffer_ms=None if buffer_s is None else buffer_s * 1000,
             concealed_ratio=self._browser.ratio("concealedSamples", "totalSamplesReceived", now_s),
+            layers_below=_LAYERS_BELOW.get(snapshot.line_state, 0) if snapshot else 0,
+            sent_fps=snapshot.layer_fps if snapshot else None,
         )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from relay.core.lanes import LaneState
-from relay.core.line.line_state import LineStatus
+from relay.core.line.line_state import LineState, LineStatus
 from relay.core.lint import Finding
 from relay.core.negotiation import Kind
 from relay.core.source import Source
@@ -55,6 +55,8 @@ class ViewerSnapshot:
     """rid of the layer that it gets."""
     width: int | None = None
     height: int | None = None
+    layer_fps: float | None = None
+    """Frames a second of what it is sent; 0 for sound alone, None where unknown."""
     estimate_bps: float | None = None
     """What its line was seen to carry; None while nothing bounds it."""
     line_loss_ratio: float = 0.0
@@ -270,7 +272,18 @@ def _viewer(stream: Stream, viewer: ViewerSession, now_ms: float) -> ViewerSnaps
         layer=status.rid,
         width=status.width,
         height=status.height,
+        layer_fps=_layer_fps(stream, status),
         estimate_bps=status.estimate_bps,
         line_loss_ratio=line.estimate.loss_ratio if line is not None and line.watching else 0.0,
         queue_ms=line.estimate.delay_ms if line is not None and line.watching else 0.0,
+    )
+
+
+def _layer_fps(stream: Stream, status: LineStatus) -> float | None:
+    if status.state is LineState.AUDIO_ONLY:
+        return 0.0
+    feed = stream.publisher
+    sources = () if feed is None else feed.sources.items()
+    return next(
+        (i.stats.fps for i, s in sources if s.kind == "video" and s.rid == status.rid), None
     )

@@ -46,10 +46,10 @@ async def test_every_route_is_documented(tmp_path: Path) -> None:
 
 def test_thresholds_are_those_of_the_document() -> None:
     rows = re.findall(
-        r"^\| [^|]+ \| (?:10 s|30 s|now) \| ([\d.]+) (%|ms|s)[^|]* \| ([\d.]+) \S+ \|",
+        r"^\| [^|]+ \| (?:10 s|30 s|now) \| ([\d.]+) (%|ms|steps?|s)[^|]* \| ([\d.]+) \S+[^|]* \|",
         (DOCS / "http-api.md").read_text(),
         re.M,
     )
-    scale = {"%": 0.01, "ms": 1.0, "s": 1.0}
+    scale = {"%": 0.01, "ms": 1.0, "s": 1.0, "step": 1.0}
     told = [(round(float(f) * scale[u], 4), round(float(b) * scale[u], 4)) for f, u, b in rows]
     assert told == [(t.fair, t.bad) for t in THRESHOLDS.values()]

@@ -141,3 +141,21 @@ def test_more_loss_is_never_better(
     after = grade_viewer(ViewerFigures(**values), source, "commune")
     assert _rank[after.grade] >= _rank[before.grade]
     assert math.isfinite(viewer.loss_ratio)
+
+
+def test_a_weak_line_is_said_in_the_words_of_the_page() -> None:
+    source = SourceFigures(on_air=True, fps=30.0)
+    reduced = grade_viewer(
+        ViewerFigures(layers_below=1, fps=15.0, sent_fps=15.0), source, "commune"
+    )
+    assert (reduced.grade, reduced.cause) == (Grade.FAIR, "line")
+    assert reduced.reason_vi == "Hình giảm nét: đường truyền của xã"
+    sound = grade_viewer(ViewerFigures(layers_below=2, fps=0.0, sent_fps=0.0), source, "ward")
+    assert (sound.grade, sound.cause) == (Grade.BAD, "line")
+    assert sound.reason_vi == "Chỉ còn tiếng: đường truyền của phường"
+
+
+def test_a_small_layer_is_judged_by_its_own_frames() -> None:
+    source = SourceFigures(on_air=True, fps=30.0)
+    verdict = grade_viewer(ViewerFigures(fps=15.0, sent_fps=15.0), source, "commune")
+    assert verdict.grade is Grade.GOOD

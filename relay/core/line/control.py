@@ -16,7 +16,8 @@ from relay.core.viewer import Viewer
 DECIDE_INTERVAL_MS = 90.0
 REMEMBERED = 512
 REMEMBERED_MS = 120_000.0
-MEMORY_MARGIN = 1.15
+MEMORY_MARGIN, LEAST_BPS = 1.15, 150_000.0
+"""Who comes back is believed a little more than it had, and a small picture at the least."""
 
 
 class LineControl:
@@ -119,4 +120,4 @@ class LineControl:
         if now_ms - then_ms > REMEMBERED_MS:
             del self._memory[key]
             return UNKNOWN_BPS
-        return known_bps * MEMORY_MARGIN
+        return max(known_bps * MEMORY_MARGIN, LEAST_BPS)

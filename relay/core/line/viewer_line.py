@@ -38,6 +38,7 @@ MARGIN, MAX_MARGIN, MARGIN_GROWTH = 1.1, 2.2, 1.25
 """A probe must show so many times the layer's rate; more after each promise that did not hold, so
 that a line on the edge of a layer does not go to and fro."""
 STABLE_MS = 60_000.0
+LEAST_PROBE_BPS = 120_000.0
 FLOOD_PAUSE_MS = 1500.0
 REPAIR_SHARE, MIN_REPAIR_BPS = 0.5, 200_000.0
 PROMISE_MS = 6000.0
@@ -201,7 +202,8 @@ class ViewerLine:
             self._margin = MARGIN
         sent_bps = self._sent_bps()
         known_bps = max(sent_bps, self.estimate.bps)
-        goal_bps = min(self._next_rate(target, ideal) * self._margin, known_bps * STEP)
+        reach_bps = max(known_bps * STEP, LEAST_PROBE_BPS)
+        goal_bps = min(self._next_rate(target, ideal) * self._margin, reach_bps)
         next_seq = self._transport.next_of(self.lane.peer_index)
         self.prober.begin(goal_bps, sent_bps, next_seq, now_ms)
 
