@@ -107,7 +107,7 @@ def socket_in(namespace: str, family: int, kind: int) -> socket.socket:
 
     def make() -> None:
         try:
-            _enter(namespace)
+            enter(namespace)
             made.append(socket.socket(family, kind))
         except OSError as error:
             made.append(error)
@@ -121,7 +121,8 @@ def socket_in(namespace: str, family: int, kind: int) -> socket.socket:
     return made[0]
 
 
-def _enter(namespace: str) -> None:
+def enter(namespace: str) -> None:
+    """Take this thread into a namespace, for good. Raises OSError."""
     libc = ctypes.CDLL(None, use_errno=True)
     fd = os.open(FOLDER / namespace, os.O_RDONLY | os.O_CLOEXEC)
     try:
