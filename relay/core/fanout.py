@@ -19,8 +19,10 @@ from relay.core.header_layout import RTP_HEADER_BYTES, HeaderLayout
 from relay.core.lanes import LaneState, LaneTable
 from relay.core.packet import MediaPacket
 from relay.core.source import Source
+from relay.core.thinning import NO_CAP, Thinning
 from relay.core.trains import TrainPlan, plan_trains
 from relay.core.transport_sequence import TransportSequence
+from relay.core.vp8_numbers import Vp8Vectors, vp8_numbers, write_numbers
 
 CHUNK_ROWS = 1024
 """Rows per batch: the first viewers are on the wire while the last are still being written."""
@@ -30,9 +32,10 @@ _I64 = npt.NDArray[np.int64]
 
 @dataclass(slots=True)
 class LaneGroup:
-    """Lanes that take one source with one header layout. Vectors of n.
+    """Lanes that take one source with one header layout and one cap. Vectors of n.
 
-    start_max: highest splice start among them: packets before it are not for everybody.
+    thinning: closes up what is above the cap. vp8: offsets, None while VP8 numbers stay as they
+    are. start_max: highest splice start among them: packets before it are not for everybody.
     """
 
     layout: HeaderLayout
@@ -43,6 +46,8 @@ class LaneGroup:
     seq_offset: _I64
     ts_offset: _I64
     start_max: int
+    thinning: Thinning | None
+    vp8: Vp8Vectors | None
 
 
 class FanOut:
@@ -72,10 +77,13 @@ class FanOut:
         for packet, padding in zip(packets, plan.paddings, strict=True):
             source.paddings[packet.seq & mask] = padding
         for group in self._live_groups(source.number):
-            if packets[0].seq >= group.start_max and all(p.seq >= group.start_max for p in packets):
-                yield from self._forward_group(group, packets, plan, now_ms)
+            chosen, chosen_plan = _choose(group.thinning, packets, plan)
+            if not chosen:
+                continue
+            if all(p.seq >= group.start_max for p in chosen):
+                yield from self._forward_group(group, chosen, chosen_plan, now_ms)
             else:
-                yield from self._forward_late(group, packets, now_ms)
+                yield from self._forward_late(group, chosen, now_ms)
 
     def send_to_lane(
         self,
@@ -121,13 +129,21 @@ class FanOut:
             live = np.flatnonzero(
                 (table.state == LaneState.LIVE) & (table.current == source_number)
             )
-            layouts = table.layout[live]
-            groups = [self._group_of(live[layouts == n]) for n in np.unique(layouts)]
+            kinds = table.layout[live] * (NO_CAP + 1) + table.temporal_cap[live]
+            groups = [self._group_of(live[kinds == n]) for n in np.unique(kinds)]
             self._groups[source_number] = groups
         return groups
 
     def _group_of(self, lanes: npt.NDArray[np.intp]) -> LaneGroup:
         table = self._table
+        first = table.lanes[int(lanes[0])]
+        splice = None if first is None else first.current
+        thinning = None if splice is None else splice.thinning
+        vp8 = None
+        if splice is not None and splice.source.codec.name == "VP8":
+            vectors = Vp8Vectors(table.vp8_picture_id[lanes], table.vp8_tl0[lanes])
+            if thinning is not None or vectors.picture_id.any() or vectors.tl0.any():
+                vp8 = vectors
         return LaneGroup(
             layout=self._layouts[int(table.layout[lanes[0]])],
             lanes=lanes,
@@ -137,6 +153,8 @@ class FanOut:
             seq_offset=table.seq_offset[lanes],
             ts_offset=table.ts_offset[lanes],
             start_max=int(table.start_seq[lanes].max()),
+            thinning=thinning,
+            vp8=vp8,
         )
 
     def _write(
@@ -161,10 +179,15 @@ class FanOut:
             wire, transport_at = build_packet(group.layout, packet, plan.paddings[i], send_ms)
             rows[:, i, : len(wire)] = np.frombuffer(wire, np.uint8)
             lengths[:, i] = len(wire)
+            if group.vp8 is not None:
+                payload_at = len(wire) - plan.paddings[i] - len(packet.payload)
+                _write_vp8(rows[:, i], payload_at, packet, group, first, last)
             sizes.append(len(wire))
         lanes = group.lanes[first:last]
         peers = group.peer[first:last]
-        source_seq = np.array([p.seq for p in packets], np.int64)
+        thinning = group.thinning
+        places = [p.seq if thinning is None else thinning.place(p.seq) for p in packets]
+        source_seq = np.array(places, np.int64)
         seqs = source_seq[None, :] + group.seq_offset[first:last, None]
         rows[:, :, 1] |= group.payload_type[first:last, None]
         rows[:, :, 2:4] = seqs.astype(">u2").view(np.uint8).reshape(n, k, 2)
@@ -202,6 +225,33 @@ class FanOut:
         table.last_ms[moved] = now_ms
         table.packets[lanes] += len(packets)
         table.octets[lanes] += sum(len(p.payload) for p in packets)
+
+
+def _choose(
+    thinning: Thinning | None, packets: Sequence[MediaPacket], plan: TrainPlan
+) -> tuple[Sequence[MediaPacket], TrainPlan]:
+    """Packets that are not left out, and their part of the plan."""
+    if thinning is None:
+        return packets, plan
+    kept = [i for i, packet in enumerate(packets) if thinning.keeps(packet)]
+    if len(kept) == len(packets):
+        return packets, plan
+    return [packets[i] for i in kept], plan.only(kept)
+
+
+def _write_vp8(
+    rows: npt.NDArray[np.uint8],
+    payload_at: int,
+    packet: MediaPacket,
+    group: LaneGroup,
+    first: int,
+    last: int,
+) -> None:
+    """The group's own VP8 numbers into the rows of one packet for lanes first..last."""
+    numbers = vp8_numbers(packet.payload)
+    if numbers is not None and group.vp8 is not None:
+        offsets = Vp8Vectors(group.vp8.picture_id[first:last], group.vp8.tl0[first:last])
+        write_numbers(rows, payload_at, numbers, group.thinning, offsets)
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ joining, when a publisher returns, when a backup takes over, at a change of laye
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -19,7 +19,10 @@ import numpy.typing as npt
 
 from relay.core.header_layout import HeaderLayout
 from relay.core.negotiation import CodecParameters
+from relay.core.packet import MediaPacket
 from relay.core.source import Source
+from relay.core.thinning import NO_CAP, Thinning
+from relay.core.vp8_numbers import UNMOVED, Vp8Numbers, Vp8Offsets, offsets_after, seen, vp8_numbers
 
 MAX_SPLICES = 16
 """Splices remembered per lane, so that a NACK for a packet before one can be answered."""
@@ -43,8 +46,10 @@ class LaneState(IntEnum):
 class Splice:
     """One stretch of a lane's output that came from one source.
 
-    Output sequence = source sequence + seq_offset. Source timestamps up to `fast_end` map to
-    fast_base + (ts - fast_start) / speed (the join burst); later ones to ts + ts_offset.
+    Output sequence = source sequence + seq_offset, after `thinning` (if there is one) has closed up
+    what is above the lane's cap of temporal layers. Source timestamps up to `fast_end` map to
+    fast_base + (ts - fast_start) / speed (the join burst); later ones to ts + ts_offset. vp8: what
+    picture id and TL0PICIDX are moved by.
     """
 
     source: Source
@@ -58,6 +63,33 @@ class Splice:
     fast_base: int = 0
     fast_end: int | None = None
     fast_last_seq: int = -1
+    thinning: Thinning | None = None
+    vp8: Vp8Offsets = UNMOVED
+
+    @property
+    def first_output_seq(self) -> int:
+        """Extended output sequence number of the first packet."""
+        return self.place(self.first_source_seq) + self.seq_offset
+
+    def place(self, source_seq: int) -> int:
+        """A source number with what is left out closed up."""
+        return source_seq if self.thinning is None else self.thinning.place(source_seq)
+
+    def source_seq(self, output_seq: int) -> int:
+        """The source number of an output number."""
+        place = output_seq - self.seq_offset
+        return place if self.thinning is None else self.thinning.source_seq(place)
+
+    def keeps(self, packet: MediaPacket) -> bool:
+        """Whether the viewer gets a packet of the source."""
+        return self.thinning is None or self.thinning.keeps(packet)
+
+    def vp8_numbers(self, packet: MediaPacket | None) -> Vp8Numbers | None:
+        """What the viewer sees as numbers of a VP8 packet."""
+        if packet is None or self.source.codec.name != "VP8":
+            return None
+        numbers = vp8_numbers(packet.payload)
+        return None if numbers is None else seen(numbers, self.thinning, self.vp8)
 
     def timestamp(self, source_timestamp: int) -> int:
         """Outgoing extended timestamp of a source timestamp."""
@@ -88,7 +120,7 @@ class Lane:
     def splice_of(self, output_seq: int) -> Splice | None:
         """The splice that produced extended output sequence number `output_seq`."""
         for splice in reversed(self.splices):
-            if output_seq >= splice.first_source_seq + splice.seq_offset:
+            if output_seq >= splice.first_output_seq:
                 return splice
         return None
 
@@ -99,6 +131,8 @@ class LaneTable:
     state: int8. target, current: int64 source numbers (-1: none): wanted, and being forwarded.
     seq_offset, ts_offset, start_seq: int64, of the current splice. last_seq, last_ts: int64
     extended, highest sent. last_ms: float64 when that was. packets, octets: int64 sent.
+    temporal_cap: int8, temporal layers above it are left out; wanted_cap: and will be, as soon as
+    that can be changed. vp8_picture_id, vp8_tl0: int64, offsets of the current splice.
     """
 
     def __init__(self) -> None:
@@ -119,6 +153,10 @@ class LaneTable:
         self.seq_offset: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
         self.ts_offset: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
         self.start_seq: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.temporal_cap: npt.NDArray[np.int8] = np.full(capacity, NO_CAP, np.int8)
+        self.wanted_cap: npt.NDArray[np.int8] = np.full(capacity, NO_CAP, np.int8)
+        self.vp8_picture_id: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.vp8_tl0: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
         self.last_seq: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
         self.last_ts: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
         self.last_ms: npt.NDArray[np.float64] = np.full(capacity, -1.0, np.float64)
@@ -128,7 +166,7 @@ class LaneTable:
     _VECTORS = (
         *("state", "peer", "ssrc", "payload_type", "layout", "target", "current"),
         *("seq_offset", "ts_offset", "start_seq", "last_seq", "last_ts", "last_ms"),
-        *("packets", "octets"),
+        *("packets", "octets", "temporal_cap", "wanted_cap", "vp8_picture_id", "vp8_tl0"),
     )
 
     def add(
@@ -159,6 +197,7 @@ class LaneTable:
         self.last_seq[index] = first_seq - 1
         self.last_ts[index] = first_timestamp
         self.last_ms[index] = -1.0
+        self.temporal_cap[index] = self.wanted_cap[index] = NO_CAP
         self.generation += 1
         return lane
 
@@ -188,20 +227,58 @@ class LaneTable:
         splice = Splice(
             source=source,
             first_source_seq=first_seq,
-            seq_offset=int(self.last_seq[index]) + 1 - first_seq,
+            seq_offset=0,
             ts_offset=out_ts - first_ts,
             payload_type=codec.payload_type,
             rtx_payload_type=codec.rtx_payload_type,
             fast_start=first_ts,
             fast_base=out_ts,
         )
+        cap = self.temporal_cap[index] = self.wanted_cap[index]
+        splice.thinning = source.thinned(int(cap)) if cap < NO_CAP else None
+        splice.seq_offset = int(self.last_seq[index]) + 1 - splice.place(first_seq)
+        splice.vp8 = self._vp8_offsets(lane, splice)
+        self._begin(lane, splice)
+        return splice
+
+    def change_cap(self, lane: Lane, cap: int, first_seq: int) -> None:
+        """Leave out temporal layers above `cap` from packet `first_seq` of the lane's source on."""
+        old = lane.current
+        if old is None:
+            return
+        thinning = old.source.thinned(cap) if cap < NO_CAP else None
+        splice = replace(old, first_source_seq=first_seq, thinning=thinning)
+        splice.seq_offset += old.place(first_seq) - splice.place(first_seq)
+        first = old.source.history.get(first_seq)
+        before, after = old.vp8_numbers(first), splice.vp8_numbers(first)
+        if before is not None and after is not None and before.picture_id and after.picture_id:
+            ahead = before.picture_id.value - after.picture_id.value
+            splice.vp8 = Vp8Offsets(old.vp8.picture_id + ahead, old.vp8.tl0)
+        self.temporal_cap[lane.index] = cap
+        self.generation += 1
+        self._begin(lane, splice)
+
+    def _vp8_offsets(self, lane: Lane, splice: Splice) -> Vp8Offsets:
+        """Offsets under which the splice's numbers follow what the lane was sent last."""
+        last_seq = int(self.last_seq[lane.index])
+        before = lane.splice_of(last_seq)
+        if before is None or splice.source.codec.name != "VP8":
+            return UNMOVED
+        history = before.source.history
+        last = history.get(before.source_seq(last_seq)) or history.head
+        first = splice.source.history.get(splice.first_source_seq)
+        return offsets_after(before.vp8_numbers(last), splice.vp8_numbers(first))
+
+    def _begin(self, lane: Lane, splice: Splice) -> None:
+        index = lane.index
         lane.splices.append(splice)
-        self.current[index] = source.number
+        self.current[index] = splice.source.number
         self.seq_offset[index] = splice.seq_offset
         self.ts_offset[index] = splice.ts_offset
-        self.start_seq[index] = first_seq
-        self.payload_type[index] = codec.payload_type
-        return splice
+        self.start_seq[index] = splice.first_source_seq
+        self.payload_type[index] = splice.payload_type
+        self.vp8_picture_id[index] = splice.vp8.picture_id
+        self.vp8_tl0[index] = splice.vp8.tl0
 
     def _next_timestamp(self, index: int, clock_rate: int, now_ms: float) -> int:
         """The outgoing timestamp that real time asks for now."""

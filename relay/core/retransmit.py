@@ -17,6 +17,7 @@ from relay.core.fanout import build_packet
 from relay.core.lanes import Lane, LaneTable, Splice
 from relay.core.packet import MediaPacket
 from relay.core.transport_sequence import TransportSequence
+from relay.core.vp8_numbers import UNMOVED, renumbered
 
 MIN_REPEAT_MS = 20.0
 REMEMBERED = 512
@@ -105,13 +106,12 @@ class Retransmitter:
             return None
         splice = self._lane.splice_of(output_seq)
         packet = (
-            splice.source.history.get(output_seq - splice.seq_offset)
-            if splice is not None
-            else None
+            splice.source.history.get(splice.source_seq(output_seq)) if splice is not None else None
         )
         if splice is None or packet is None:
             self.drops[DropReason.NACK_NOT_IN_HISTORY] += 1
             return None
+        packet = _as_seen(splice, packet)
         if len(packet.payload) > self._budget_bytes:
             self.drops[DropReason.RATE_LIMITED] += 1
             return None
@@ -178,3 +178,14 @@ class Retransmitter:
             burst = min(BUDGET_BURST_BYTES, max(MIN_BURST_BYTES, self.budget_bps * BURST_S / 8))
             self._budget_bytes = min(burst, self._budget_bytes + gained)
         self._budget_ms = now_ms
+
+
+def _as_seen(splice: Splice, packet: MediaPacket) -> MediaPacket:
+    """The packet as the viewer would have had it. One that came too late to close up its number,
+    and is above the viewer's cap, carries nothing."""
+    if not splice.keeps(packet):
+        return packet._replace(payload=b"")
+    renumber = splice.thinning is not None or splice.vp8 != UNMOVED
+    if not renumber or splice.source.codec.name != "VP8":
+        return packet
+    return packet._replace(payload=renumbered(packet.payload, splice.thinning, splice.vp8))

@@ -10,6 +10,8 @@ from relay.core.history import CAPACITY_PACKETS, PacketHistory
 from relay.core.keyframes import KeyframeRequester
 from relay.core.negotiation import CodecParameters, Kind
 from relay.core.packet import MediaPacket
+from relay.core.thinning import Thinning
+from relay.core.vp8_numbers import picture_id_of
 
 RATE_WINDOW_MS = 1000.0
 WIRE_OVERHEAD_BYTES = 68
@@ -87,6 +89,9 @@ class Source:
         """(width, height) of the newest key frame that told."""
         self.keyframe_bytes = 0.0
         self._keyframe_timestamp: int | None = None
+        self.top_temporal_id = 0
+        """The highest that a packet has had."""
+        self._thinnings: dict[int, Thinning] = {}
         self._window_ms: float | None = None
         self._window_bytes = self._window_packets = 0
         self.paddings = bytearray(CAPACITY_PACKETS)
@@ -101,6 +106,9 @@ class Source:
         """Keep a packet and what it tells of the bitrate; False for one already kept or too old."""
         if not self.history.append(packet):
             return False
+        for thinning in self._thinnings.values():
+            thinning.on_packet(packet, picture_id_of(self.codec.name, packet.payload))
+        self.top_temporal_id = max(self.top_temporal_id, packet.temporal_id)
         size = len(packet.payload)
         self._measure(size, packet.arrival_ms)
         if packet.keyframe:
@@ -110,6 +118,17 @@ class Source:
         if packet.timestamp == self._keyframe_timestamp:
             self.keyframe_bytes += size
         return True
+
+    def thinned(self, cap: int) -> Thinning:
+        """The source without its temporal layers above `cap`; the same object for all viewers."""
+        thinning = self._thinnings.get(cap)
+        if thinning is None:
+            first = self.history.keyframe_seq
+            kept = self.history.span(self.history.head_seq if first is None else first)
+            name = self.codec.name
+            thinning = Thinning.of(cap, ((p, picture_id_of(name, p.payload)) for p in kept))
+            self._thinnings[cap] = thinning
+        return thinning
 
     def alive(self, now_ms: float) -> bool:
         """A packet came within the last ALIVE_MS."""

@@ -155,3 +155,11 @@ class Thinning:
             self._pictures = ClosedUp()
         value = picture_id.value
         return unwrapper.unwrap(value) if move else unwrapper.peek(value)
+
+
+def next_cap(now: int, wanted: int, switch_up: int, top: int) -> int:
+    """The cap from a frame on. switch_up: highest temporal id to which one may go up at it. top:
+    the highest that the stream has."""
+    if wanted <= now or switch_up >= top:
+        return wanted
+    return min(wanted, max(now, switch_up))

@@ -23,6 +23,7 @@ from relay.core.negotiation import Kind, MediaNegotiation
 from relay.core.packet import MediaPacket
 from relay.core.retransmit import Retransmitter
 from relay.core.source import Source
+from relay.core.thinning import NO_CAP, next_cap
 from relay.core.transport_sequence import TransportSequence
 
 VIEWER_PLI_INTERVAL_MS = 500.0
@@ -59,6 +60,8 @@ class Track:
         self._wishes: dict[int, LayerWish] = {}
         self._waiting_since_ms: dict[int, float] = {}
         """By source number: since when lanes have waited for a key frame of it."""
+        self._recapped: set[int] = set()
+        """Lanes whose wanted cap of temporal layers is not in force yet."""
         self._settled = -1
         """Generation of the table at which no lane was waiting (audio)."""
 
@@ -108,6 +111,7 @@ class Track:
         self._line_bps.pop(lane.index, None)
         self._last_pli_ms.pop(lane.index, None)
         self._wishes.pop(lane.index, None)
+        self._recapped.discard(lane.index)
         self.table.remove(lane)
 
     def start_lane(self, lane: Lane, now_ms: float, line_bps: float = BURST_BPS) -> None:
@@ -171,6 +175,25 @@ class Track:
         if source.number != before and not there:
             source.keyframes.want(now_ms)
 
+    def set_temporal_cap(self, lane: Lane, cap: int) -> None:
+        """Leave out temporal layers above `cap` (NO_CAP: none): fewer from the next frame on, more
+        from the next frame at which its codec allows it."""
+        self.table.wanted_cap[lane.index] = cap
+        self._recapped.add(lane.index)
+
+    def _cap_changes(self, source: Source, packet: MediaPacket) -> list[tuple[Lane, int]]:
+        """Caps that can be changed at `packet`, which starts a frame."""
+        table, changes = self.table, list[tuple[Lane, int]]()
+        for index in list(self._recapped):
+            lane, wanted = table.lanes[index], int(table.wanted_cap[index])
+            now = int(table.temporal_cap[index])
+            if lane is None or now == wanted:
+                self._recapped.discard(index)
+            elif table.state[index] == LaneState.LIVE and table.current[index] == source.number:
+                cap = next_cap(now, wanted, packet.switch_up, source.top_temporal_id)
+                changes += [(lane, cap)] if cap != now else []
+        return changes
+
     def hold(self, lane: Lane) -> None:
         """Send no more of what the lane gets; it goes on at a key frame of its target."""
         if self.table.state[lane.index] in (LaneState.LIVE, LaneState.BURST):
@@ -212,6 +235,7 @@ class Track:
         self, source: Source, packets: Sequence[MediaPacket], now_ms: float
     ) -> Iterator[SendBatch]:
         """Keep and forward packets of a source, in the order they came."""
+        newest = source.history.head_seq
         fresh = [p for p in packets if source.append(p)]
         start, audio = 0, self.kind == "audio"
         for i, packet in enumerate(fresh):
@@ -224,6 +248,14 @@ class Track:
                         yield from self._fanout.forward(source, fresh[start:i], now_ms)
                     start = i
                     self._go_live(waiting, source, packet, now_ms)
+            if self._recapped and packet.frame_start and packet.seq > newest:
+                changes = self._cap_changes(source, packet)
+                if changes and i > start:
+                    yield from self._fanout.forward(source, fresh[start:i], now_ms)
+                    start = i
+                for lane, cap in changes:
+                    self.table.change_cap(lane, cap, packet.seq)
+            newest = max(newest, packet.seq)
         if start < len(fresh):
             yield from self._fanout.forward(source, fresh[start:], now_ms)
 
@@ -234,6 +266,11 @@ class Track:
         state = table.state
         elsewhere = table.current != source.number
         ahead = elsewhere | (table.seq_offset + seq > table.last_seq)
+        for index in np.flatnonzero(wanted & ~elsewhere & (table.temporal_cap < NO_CAP)):
+            lane = table.lanes[index]
+            splice = None if lane is None else lane.current
+            if splice is not None:
+                ahead[index] = splice.place(seq) + splice.seq_offset > table.last_seq[index]
         ready = ((state == LaneState.WAITING) | (state == LaneState.BURST)) & ahead
         moving = ((state == LaneState.LIVE) | (state == LaneState.NO_CODEC)) & elsewhere
         return [int(i) for i in np.flatnonzero(wanted & (ready | moving))]
@@ -332,7 +369,7 @@ class Track:
         for index, burst in list(self._bursts.items()):
             if burst.next_deadline_ms() > now_ms:
                 continue
-            packets = burst.take(now_ms)
+            packets = [p for p in burst.take(now_ms) if burst.splice.keeps(p)]
             if packets:
                 timestamps = [burst.splice.timestamp(p.timestamp) for p in packets]
                 yield from self._fanout.send_to_lane(index, packets, timestamps, now_ms)

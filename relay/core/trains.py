@@ -22,6 +22,16 @@ class TrainPlan:
     counts: tuple[int, ...]
     paddings: tuple[int, ...]
 
+    def only(self, kept: Sequence[int]) -> TrainPlan:
+        """The plan for the packets at these indices, in order, each padded as before."""
+        counts, first = list[int](), 0
+        for count in self.counts:
+            counts.append(sum(first <= i < first + count for i in kept))
+            first += count
+        return TrainPlan(
+            tuple(count for count in counts if count), tuple(self.paddings[i] for i in kept)
+        )
+
 
 def plan_trains(lengths: Sequence[int]) -> TrainPlan:
     """Plan trains for packets of these lengths (bytes, headers included or not: all alike)."""

@@ -38,6 +38,9 @@ class Vp8Offsets:
     tl0: int = 0
 
 
+UNMOVED = Vp8Offsets()
+
+
 @dataclass(frozen=True, slots=True)
 class Vp8Vectors:
     """Offsets of n viewers: int64[n] each."""
