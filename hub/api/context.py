@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -43,6 +44,12 @@ class RelayDesk(Protocol):
     def pin(self, commune: str, relay: str | None) -> int:
         """A commune is served by this relay from now on (None: by placement); viewers moved."""
 
+    def pin_layer(self, commune: str, rid: str | None) -> None:
+        """A commune's layer from now on (None: by its line and size)."""
+
+    def layer_pins(self) -> Mapping[str, str]:
+        """By commune: the layer that was chosen for it."""
+
     def alternatives(self, commune: str) -> list[str]:
         """Base URLs of relays that a page may try, best first."""
 
@@ -71,6 +78,13 @@ class NoRelays:
         if relay is not None:
             raise KeyError(relay)
         return 0
+
+    def pin_layer(self, commune: str, rid: str | None) -> None:
+        """Nobody to tell."""
+
+    def layer_pins(self) -> Mapping[str, str]:
+        """None."""
+        return {}
 
     def alternatives(self, commune: str) -> list[str]:
         """None."""

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from aiohttp import web
 
 from hub.api.context import ApiContext
-from hub.api.respond import Route, json_response, require_grant
-from relay.signalling.body import read_text, require_type
+from hub.api.respond import Route, json_body, json_response, require_grant
 from relay.signalling.problem import HttpProblem
 
-MAX_BODY_BYTES = 4096
-BODY_TIMEOUT_S = 5.0
 _T = TypeVar("_T")
 
 
@@ -43,7 +39,7 @@ class RelaysApi:
     async def drain(self, request: web.Request) -> web.StreamResponse:
         """POST, maybe {"exit": true}: 202 with the number of viewers that are being moved."""
         self._require(request)
-        leave = bool((await _body(request)).get("exit", False))
+        leave = bool((await json_body(request)).get("exit", False))
         moving = _known(lambda: self._context.relays.drain(_relay(request), leave=leave))
         return json_response({"relay": _relay(request), "moving": moving}, status=202)
 
@@ -56,7 +52,7 @@ class RelaysApi:
     async def move(self, request: web.Request) -> web.StreamResponse:
         """POST, maybe {"to": id}: 202 with the number of viewers that are being moved."""
         self._require(request)
-        to = _optional_name(await _body(request), "to")
+        to = _optional_name(await json_body(request), "to")
         moving = _known(lambda: self._context.relays.move(_relay(request), to=to))
         return json_response({"relay": _relay(request), "moving": moving}, status=202)
 
@@ -67,7 +63,7 @@ class RelaysApi:
         commune = self._context.roster.by_slug(slug)
         if commune is None or commune is self._context.roster.pilot:
             raise HttpProblem(404, "There is no such commune.")
-        relay = _optional_name(await _body(request), "relay")
+        relay = _optional_name(await json_body(request), "relay")
         moving = _known(lambda: self._context.relays.pin(slug, relay))
         return json_response({"commune": slug, "relay": relay, "moving": moving}, status=202)
 
@@ -84,21 +80,6 @@ def _known(verb: Callable[[], _T]) -> _T:
         return verb()
     except KeyError:
         raise HttpProblem(404, "There is no such relay.") from None
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    """A JSON object, {} for no body. Raises 400, 415."""
-    if not request.can_read_body:
-        return {}
-    require_type(request, "application/json")
-    text = await read_text(request, MAX_BODY_BYTES, BODY_TIMEOUT_S)
-    try:
-        body = json.loads(text)
-    except ValueError:
-        raise HttpProblem(400, "The body is not JSON.") from None
-    if not isinstance(body, dict):
-        raise HttpProblem(400, "The body must be a JSON object.")
-    return body
 
 
 def _optional_name(body: dict[str, Any], key: str) -> str | None:

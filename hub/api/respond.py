@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from relay.signalling.auth import InvalidToken, TokenVerifier, bearer_token
+from relay.signalling.body import read_text, require_type
 from relay.signalling.node_protocol import Grant, Scope
 from relay.signalling.problem import HttpProblem, problem_response
 from relay.signalling.rate_limit import RateLimiter
@@ -18,6 +19,9 @@ from relay.signalling.rate_limit import RateLimiter
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Route = tuple[str, str, Handler]
 """Method, path, handler."""
+
+MAX_BODY_BYTES = 4096
+BODY_TIMEOUT_S = 5.0
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "; ".join(
@@ -61,6 +65,21 @@ def answering(handler: Handler) -> Handler:
 def json_response(body: Mapping[str, Any], status: int = 200) -> web.Response:
     """A JSON answer."""
     return web.json_response(body, status=status, dumps=to_json)
+
+
+async def json_body(request: web.Request) -> dict[str, Any]:
+    """A JSON object, {} for no body. Raises 400, 408, 413, 415."""
+    if not request.can_read_body:
+        return {}
+    require_type(request, "application/json")
+    text = await read_text(request, MAX_BODY_BYTES, BODY_TIMEOUT_S)
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        raise HttpProblem(400, "The body is not JSON.") from None
+    if not isinstance(body, dict):
+        raise HttpProblem(400, "The body must be a JSON object.")
+    return body
 
 
 def to_json(value: Any) -> str:

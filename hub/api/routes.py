@@ -8,6 +8,7 @@ from aiohttp import web
 
 from hub.api.context import ApiContext
 from hub.api.health import HealthApi
+from hub.api.layers import LayersApi
 from hub.api.operator import OperatorApi
 from hub.api.pages import Pages
 from hub.api.relays import RelaysApi
@@ -31,6 +32,7 @@ def api_routes(context: ApiContext) -> list[web.RouteDef]:
         StudioApi(context),
         OperatorApi(context),
         RelaysApi(context),
+        LayersApi(context),
         HealthApi(context),
     )
     return [

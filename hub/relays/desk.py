@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from hub.relays.layer_pins import LayerPins
 from hub.relays.placing_node import PlacingNode
 from hub.relays.registry import Relay, RelayRegistry, RelayState
 from hub.relays.relay_rows import RelayTable
@@ -50,9 +51,11 @@ class Desk:
         *,
         hub_url: Callable[[], str],
         on_choice: Callable[[], None],
+        layers: LayerPins,
         clock: Callable[[], float],
     ) -> None:
         self.pins: dict[str, str] = {}
+        self.layers = layers
         self._registry = registry
         self._placing = placing
         self._events = events
@@ -107,6 +110,14 @@ class Desk:
             for name, snapshot in nodes
             if name != relay
         )
+
+    def pin_layer(self, commune: str, rid: str | None) -> None:
+        """A commune's layer from now on."""
+        self.layers.pin(commune, rid)
+
+    def layer_pins(self) -> Mapping[str, str]:
+        """By commune: the layer that was chosen for it."""
+        return self.layers.by_commune
 
     def alternatives(self, commune: str) -> list[str]:
         """Base URLs of relays, best first."""

@@ -24,6 +24,7 @@ from relay.control.messages import Hello
 RELAY = "relay:"
 AFFINITY = "affinity:"
 DRAINED = "drained:"
+LAYER = "layer:"
 REVOKED = "revoked"
 CHOICES = "choices"
 EPOCH = "epoch"
@@ -110,7 +111,9 @@ class Mirror:
 
     def _choices(self) -> dict[str, str]:
         drained = {DRAINED + r.id: r.hello.instance for r in self._registry.relays() if r.drained}
-        return drained | {AFFINITY + slug: relay for slug, relay in self._desk.pins.items()}
+        pins = {AFFINITY + slug: relay for slug, relay in self._desk.pins.items()}
+        layers = {LAYER + slug: rid for slug, rid in self._desk.layers.by_commune.items()}
+        return drained | pins | layers
 
     async def _meet_epoch(self) -> None:
         """Fill a store that is empty; read one that another hub has filled since."""
@@ -150,6 +153,8 @@ class Mirror:
             return  # Our own choice is newer than what is there.
         pins = await self._store.scan(AFFINITY)
         self._desk.pins = {key.removeprefix(AFFINITY): relay for key, relay in pins.items()}
+        layers = await self._store.scan(LAYER)
+        self._desk.layers.replace({k.removeprefix(LAYER): rid for k, rid in layers.items()})
         drained = await self._store.scan(DRAINED)
         for relay in self._registry.relays():
             is_drained = drained.get(DRAINED + relay.id) == relay.hello.instance

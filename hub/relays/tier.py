@@ -15,6 +15,7 @@ from aiohttp.typedefs import Middleware
 from hub.config import HubConfig
 from hub.relays.desk import Desk
 from hub.relays.fleet import Fleet
+from hub.relays.layer_pins import LayerPins
 from hub.relays.link_endpoint import LinkEndpoint
 from hub.relays.mirror import Mirror
 from hub.relays.placing_node import REQUEST_SCHEME, PlacingNode, base_url
@@ -77,6 +78,7 @@ class RelayTier:
             clock=self._clock,
             max_viewers_per_commune=config.media.max_viewers_per_commune,
         )
+        layers = LayerPins(node, self.registry, on_choice=self._on_choice)
         self.desk = Desk(
             self.registry,
             self.placing,
@@ -84,6 +86,7 @@ class RelayTier:
             node.snapshot,
             hub_url=own_url,
             on_choice=self._on_choice,
+            layers=layers,
             clock=self._clock,
         )
         self.mirror = Mirror(
@@ -151,6 +154,7 @@ class RelayTier:
             public_keys=(self._issuer.public_pem(),),
             keep_warm=self._config.placement.keep_warm,
             revoked=self._revocations.all(),
+            layer_pins=self.desk.layers.messages(),
         )
 
     def _directory(self, relay_id: str) -> Directory:

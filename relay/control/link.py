@@ -20,6 +20,7 @@ from relay.control.messages import (
     Drain,
     Hello,
     Keyframe,
+    LayerPin,
     MessageError,
     Move,
     Report,
@@ -37,7 +38,7 @@ PING_S = 2.0
 RETRY_BASE_S = 0.2
 RETRY_CAP_S = 2.0
 
-FromHub = Welcome | Directory | Revoked | Move | Close | Keyframe | Drain
+FromHub = Welcome | Directory | Revoked | Move | Close | Keyframe | Drain | LayerPin
 
 log = logging.getLogger(__name__)
 

@@ -84,6 +84,14 @@ class Directory(_Message):
     relays: tuple[Url, ...] = ()
 
 
+class LayerPin(_Message):
+    """An operator's choice of layer for a commune; null takes it back."""
+
+    type: Literal["layer-pin"] = "layer-pin"
+    commune: Name
+    rid: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] | None
+
+
 class Welcome(_Message):
     """Answer to `hello`. streams: names that may be broadcast. public_keys: PEM, of tokens.
     keep_warm: streams to pull without viewers. revoked: "<scope>.<subject>" to nanoseconds."""
@@ -93,6 +101,7 @@ class Welcome(_Message):
     public_keys: tuple[str, ...]
     keep_warm: tuple[str, ...] = ()
     revoked: dict[str, int] = Field(default_factory=dict)
+    layer_pins: tuple[LayerPin, ...] = ()
 
 
 class Revoked(_Message):
@@ -135,12 +144,13 @@ class Drain(_Message):
 _T = TypeVar("_T")
 FromRelay = Annotated[Hello | Beat | Report, Field(discriminator="type")]
 ToRelay = Annotated[
-    Welcome | Directory | Revoked | Move | Close | Keyframe | Drain, Field(discriminator="type")
+    Welcome | Directory | Revoked | Move | Close | Keyframe | Drain | LayerPin,
+    Field(discriminator="type"),
 ]
 _FROM_RELAY: TypeAdapter[Hello | Beat | Report] = TypeAdapter(FromRelay)
-_TO_RELAY: TypeAdapter[Welcome | Directory | Revoked | Move | Close | Keyframe | Drain] = (
-    TypeAdapter(ToRelay)
-)
+_TO_RELAY: TypeAdapter[
+    Welcome | Directory | Revoked | Move | Close | Keyframe | Drain | LayerPin
+] = TypeAdapter(ToRelay)
 
 
 def encode_message(message: BaseModel) -> str:
@@ -155,7 +165,7 @@ def read_from_relay(text: str) -> Hello | Beat | Report | None:
 
 def read_from_hub(
     text: str,
-) -> Welcome | Directory | Revoked | Move | Close | Keyframe | Drain | None:
+) -> Welcome | Directory | Revoked | Move | Close | Keyframe | Drain | LayerPin | None:
     """The hub's message, None for a type of another version. Raises MessageError."""
     return _read(_TO_RELAY, text)
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relay.core.arena import PacketArena
 from relay.core.negotiation import CodecParameters
@@ -166,6 +166,11 @@ class MediaNode:
     def pin_layer(self, commune: str, rid: str | None) -> int:
         """An operator's choice of layer for a commune; of how many viewers."""
         return sum(stream.pin(commune, rid) for stream in self.streams.values())
+
+    def set_layer_pins(self, pins: Mapping[str, str]) -> None:
+        """All choices of operators, by commune."""
+        for commune in {*pins, *(c for s in self.streams.values() for c in s.pins)}:
+            self.pin_layer(commune, pins.get(commune))
 
     def upstream_of(self, stream: str) -> UpstreamSnapshot | None:
         """Where a stream is pulled from."""

@@ -33,6 +33,7 @@ from relay.control.messages import (
     Drain,
     Hello,
     Keyframe,
+    LayerPin,
     Move,
     Report,
     Revoked,
@@ -228,6 +229,8 @@ class RelayServer:
                 self.node.request_keyframes(message.stream)
             case Drain():
                 self.drain(leave=message.exit)
+            case LayerPin():
+                self.node.pin_layer(message.commune, message.rid)
 
     # -- inside
 
@@ -239,6 +242,7 @@ class RelayServer:
         for owner, until_ns in message.revoked.items():
             self.revoke(owner, until_ns)
         self._know_streams()
+        self.node.set_layer_pins({p.commune: p.rid for p in message.layer_pins if p.rid})
 
     def _know_streams(self) -> None:
         self.node.add_streams(self._memory.streams)
