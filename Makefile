@@ -9,7 +9,7 @@ TEST_STAMP := $(VENV)/.installed-test
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-setup lint fmt types unit bench chaos check-deploy clean
+.PHONY: help setup run test test-setup lint fmt types unit bench chaos networks check-deploy clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +56,9 @@ bench: $(TEST_STAMP) ## performance beside a floor and Janus; prints a table
 
 chaos: $(TEST_STAMP) ## ten minutes of random kills with 63 viewers; ARGS="--minutes 3 --seed 5"
 	$(BIN)/python -m tests.soak.chaos $(ARGS)
+
+networks: $(TEST_STAMP) ## what people see on bad lines, as tables (root); ARGS="--only loss --loss 5,20 --minutes 1"
+	@$(BIN)/python -m tests.networks $(ARGS)
 
 check-deploy: $(TEST_STAMP) ## every file of deploy/ through the program that reads it
 	@deploy/check
