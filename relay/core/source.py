@@ -18,6 +18,7 @@ WIRE_OVERHEAD_BYTES = 68
 """Headers, extensions, SRTP tag, UDP and IPv4 of one packet."""
 RATE_RISE, RATE_FALL = 0.25, 0.12
 """The typical rate follows a rise sooner than a fall: a layer must fit when its picture moves."""
+TEMPORAL_LAYERS = 4
 ALIVE_MS = 2000.0
 CLOCK_WINDOW = 64
 """Sender reports over which the least delayed one is looked for: half a minute of two tracks."""
@@ -83,8 +84,6 @@ class Source:
         self.clock = clock or PublisherClock()
         self.sender_report: SenderReportPoint | None = None
         self.bitrate_bps = 0.0
-        self.wire_bps = 0.0
-        """Typical rate with headers; 0 until measured for a second."""
         self.size: tuple[int, int] | None = None
         """(width, height) of the newest key frame that told."""
         self.keyframe_bytes = 0.0
@@ -93,7 +92,9 @@ class Source:
         """The highest that a packet has had."""
         self._thinnings: dict[int, Thinning] = {}
         self._window_ms: float | None = None
-        self._window_bytes = self._window_packets = 0
+        self._window_bytes = 0
+        self._window_wire = [0] * TEMPORAL_LAYERS
+        self._wire_bps = [0.0] * TEMPORAL_LAYERS
         self.paddings = bytearray(CAPACITY_PACKETS)
         """RTP padding of each packet kept, by history slot, so that a resend is identical."""
 
@@ -110,7 +111,7 @@ class Source:
             thinning.on_packet(packet, picture_id_of(self.codec.name, packet.payload))
         self.top_temporal_id = max(self.top_temporal_id, packet.temporal_id)
         size = len(packet.payload)
-        self._measure(size, packet.arrival_ms)
+        self._measure(size, packet.temporal_id, packet.arrival_ms)
         if packet.keyframe:
             self.keyframes.on_keyframe(self.keyframe_bytes, self.bitrate_bps, packet.arrival_ms)
             self._keyframe_timestamp, self.keyframe_bytes = packet.timestamp, 0.0
@@ -135,19 +136,24 @@ class Source:
         head = self.history.head
         return head is not None and now_ms - head.arrival_ms <= ALIVE_MS
 
-    def _measure(self, size: int, now_ms: float) -> None:
+    def wire_bps(self, cap: int = TEMPORAL_LAYERS) -> float:
+        """Typical rate with headers of temporal layers up to `cap`; 0 until measured."""
+        return sum(self._wire_bps[: cap + 1])
+
+    def _measure(self, size: int, temporal_id: int, now_ms: float) -> None:
         self._window_bytes += size
-        self._window_packets += 1
+        self._window_wire[min(temporal_id, TEMPORAL_LAYERS - 1)] += size + WIRE_OVERHEAD_BYTES
         if self._window_ms is None:
             self._window_ms = now_ms
         span_ms = now_ms - self._window_ms
         if span_ms >= RATE_WINDOW_MS:
             self.bitrate_bps = self._window_bytes * 8000 / span_ms
-            wire_bytes = self._window_bytes + self._window_packets * WIRE_OVERHEAD_BYTES
-            wire_bps = wire_bytes * 8000 / span_ms
-            weight = RATE_RISE if wire_bps > self.wire_bps else RATE_FALL
-            self.wire_bps += (wire_bps - self.wire_bps) * (weight if self.wire_bps else 1.0)
-            self._window_ms, self._window_bytes, self._window_packets = now_ms, 0, 0
+            for i, size in enumerate(self._window_wire):
+                wire_bps, known_bps = size * 8000 / span_ms, self._wire_bps[i]
+                weight = RATE_RISE if wire_bps > known_bps else RATE_FALL
+                self._wire_bps[i] += (wire_bps - known_bps) * (weight if known_bps else 1.0)
+            self._window_wire = [0] * TEMPORAL_LAYERS
+            self._window_ms, self._window_bytes = now_ms, 0
 
     def on_sender_report(self, point: SenderReportPoint) -> None:
         """The publisher said where its clock stands."""

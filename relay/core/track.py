@@ -176,8 +176,12 @@ class Track:
             source.keyframes.want(now_ms)
 
     def set_temporal_cap(self, lane: Lane, cap: int) -> None:
-        """Leave out temporal layers above `cap` (NO_CAP: none): fewer from the next frame on, more
-        from the next frame at which its codec allows it."""
+        """Leave out temporal layers above `cap` (NO_CAP: none), whatever the line carries."""
+        self._wishes[lane.index] = replace(self.wish_of(lane), max_temporal_id=cap)
+        self._cap(lane, cap)
+
+    def _cap(self, lane: Lane, cap: int) -> None:
+        """Fewer layers from the next frame on, more from the next at which its codec allows it."""
         self.table.wanted_cap[lane.index] = cap
         self._recapped.add(lane.index)
 
@@ -208,11 +212,11 @@ class Track:
         self._enter(lane, target, now_ms, patience_ms=REPLACE_PATIENCE_MS)
 
     def choice_of(self, lane: Lane) -> LayerChoice:
-        """The layer that fits the lane now; no source while there is no layer at all."""
+        """What fits the lane now; no source while there is no layer at all."""
         if not self.layers:
             return LayerChoice(None, Reason.PUBLISHER)
-        target = int(self.table.target[lane.index])
-        current = next((s for s in self.layers if s.number == target), None)
+        cap = int(self.table.wanted_cap[lane.index])
+        current = LayerChoice(self.target_of(lane), Reason.LINE, cap)
         return choose_layer(self.layers, self.wish_of(lane), current)
 
     def target_of(self, lane: Lane) -> Source | None:
@@ -221,8 +225,11 @@ class Track:
         return next((s for s in self.layers if s.number == target), None)
 
     def _retarget(self, lane: Lane) -> Source | None:
-        source = self.choice_of(lane).source
+        choice = self.choice_of(lane)
+        source = choice.source
         self.table.target[lane.index] = -1 if source is None else source.number
+        if choice.cap != self.table.wanted_cap[lane.index]:
+            self._cap(lane, choice.cap)
         return source
 
     def uses(self, numbers: Collection[int]) -> bool:

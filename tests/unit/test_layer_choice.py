@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from relay.core.line.layer_choice import LayerWish, Reason, choose_layer, rank, rate_of
+from relay.core.line.layer_choice import LayerChoice, LayerWish, Reason, choose_layer, rank, rate_of
 from relay.core.line.live_layers import STALLED_MS, live_layers
 from relay.core.negotiation import CodecParameters
 from relay.core.packet import MediaPacket
 from relay.core.source import Source
+from relay.core.thinning import NO_CAP
 
 VP8 = CodecParameters(96, "VP8", 90_000)
 
@@ -16,7 +17,8 @@ VP8 = CodecParameters(96, "VP8", 90_000)
 def layer(number: int, rid: str, height: int, wire_bps: float) -> Source:
     source = Source(number, "video", VP8, can_request_keyframe=True, rid=rid)
     source.size = (height * 16 // 9, height)
-    source.wire_bps = source.bitrate_bps = wire_bps
+    source.bitrate_bps = wire_bps
+    source._wire_bps[0] = wire_bps
     return source
 
 
@@ -61,8 +63,21 @@ def test_choice(wish: LayerWish, source: Source | None, reason: Reason) -> None:
 
 def test_what_is_being_sent_is_kept_a_little_longer() -> None:
     wish = LayerWish(budget_bps=rate_of(M) * 0.95)
-    assert choose_layer(LAYERS, wish, current=M).source is M
-    assert choose_layer(LAYERS, wish, current=H).source is L
+    assert choose_layer(LAYERS, wish, LayerChoice(M, Reason.LINE)).source is M
+    assert choose_layer(LAYERS, wish, LayerChoice(H, Reason.LINE)).source is L
+
+
+def test_frames_are_left_out_of_the_lowest_layer_before_the_picture_goes() -> None:
+    low = layer(3, "l", 180, 0.0)
+    low._wire_bps[:3] = [40e3, 20e3, 30e3]
+    low.top_temporal_id = 2
+    layers = (H, low)
+    caps = {
+        budget: (choice.source, choice.cap)
+        for budget in (100e3, 70e3, 50e3, 30e3)
+        for choice in (choose_layer(layers, LayerWish(budget_bps=budget)),)
+    }
+    assert caps == {100e3: (low, NO_CAP), 70e3: (low, 1), 50e3: (low, 0), 30e3: (None, NO_CAP)}
 
 
 def test_a_layer_not_measured_yet_is_guessed_from_its_size() -> None:

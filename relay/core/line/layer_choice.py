@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from relay.core.source import Source
+from relay.core.thinning import NO_CAP
 
 KEEP_MARGIN, RAISE_MARGIN = 1.08, 0.95
 """A layer that is being sent is kept until the line falls this far below its rate; a richer one
@@ -45,6 +46,7 @@ class LayerWish:
     against it. max_width, max_height: of the place where it shows the picture, 0 = any. rid: the
     layer that it asked for. pinned_rid: the layer that an operator chose for it; goes before all
     else but the line. rank: the layer of this rank and no other, for a relay, which takes them all.
+    max_temporal_id: no temporal layer above it.
     """
 
     budget_bps: float = float("inf")
@@ -53,6 +55,7 @@ class LayerWish:
     rid: str | None = None
     pinned_rid: str | None = None
     rank: int | None = None
+    max_temporal_id: int = NO_CAP
 
     def with_budget(self, budget_bps: float) -> LayerWish:
         """The same wish over another line."""
@@ -65,16 +68,28 @@ class LayerWish:
 
 @dataclass(frozen=True, slots=True)
 class LayerChoice:
-    """source: None for sound alone. reason: what kept it from the richest layer."""
+    """source: None for sound alone. reason: what kept it from the richest layer. cap: temporal
+    layers above it are left out."""
 
     source: Source | None
     reason: Reason
+    cap: int = NO_CAP
 
 
-def rate_of(source: Source) -> float:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Something that can be sent. rate_bps: on the wire."""
+
+    source: Source
+    cap: int
+    rate_bps: float
+
+
+def rate_of(source: Source, cap: int = NO_CAP) -> float:
     """What a layer takes on the wire, in bit/s: measured, or guessed from its picture size."""
-    if source.wire_bps > 0:
-        return source.wire_bps
+    measured = source.wire_bps(cap)
+    if measured > 0:
+        return measured
     if source.size is None:
         return _GUESSED_BPS
     return source.size[0] * source.size[1] * _GUESSED_BITS_PER_PIXEL * _GUESSED_FPS
@@ -94,20 +109,49 @@ def rank(sources: Sequence[Source], before: Sequence[Source] = ()) -> tuple[Sour
     return tuple(ranked)
 
 
+def steps(layers: Sequence[Source], wish: LayerWish) -> tuple[list[Step], Reason]:
+    """What a viewer may be sent, best first, and why it may not have more.
+
+    The picture gets smaller first, and then, of the lowest layer, frames are left out.
+    """
+    first, reason = _wished(layers, wish)
+    ladder = [Step(source, NO_CAP, rate_of(source)) for source in layers[first:]]
+    last = layers[-1]
+    caps = range(last.top_temporal_id - 1, -1, -1)
+    ladder += [Step(last, cap, rate_of(last, cap)) for cap in caps]
+    return ladder, reason
+
+
 def choose_layer(
-    layers: Sequence[Source], wish: LayerWish, current: Source | None = None
+    layers: Sequence[Source], wish: LayerWish, current: LayerChoice | None = None
 ) -> LayerChoice:
     """The layer for a viewer that now gets `current`. layers: ranked, richest first, not empty."""
     if wish.rank is not None:
         source = layers[wish.rank] if wish.rank < len(layers) else None
         return LayerChoice(source, Reason.PUBLISHER)
-    first, reason = _wished(layers, wish)
-    at = next((i for i, source in enumerate(layers) if source is current), -1)
-    for i, source in enumerate(layers[first:], first):
+    ladder, reason = steps(layers, wish)
+    at = position(ladder, current)
+    for i, step in enumerate(ladder):
         margin = KEEP_MARGIN if i == at else RAISE_MARGIN if i < at else 1.0
-        if rate_of(source) <= wish.budget_bps * margin:
-            return LayerChoice(source, reason if source is layers[first] else Reason.LINE)
+        if step.rate_bps <= wish.budget_bps * margin:
+            cap = min(step.cap, wish.max_temporal_id)
+            return LayerChoice(step.source, reason if i == 0 else Reason.LINE, cap)
     return LayerChoice(None, Reason.LINE)
+
+
+def position(ladder: Sequence[Step], choice: LayerChoice | None) -> int:
+    """Where a choice stands in the ladder: its length for sound alone, -1 for what is not in it."""
+    if choice is None:
+        return -1
+    if choice.source is None:
+        return len(ladder)
+    whole = -1
+    for i, step in enumerate(ladder):
+        if step.source is choice.source:
+            if step.cap == choice.cap:
+                return i
+            whole = i if step.cap == NO_CAP else whole
+    return whole
 
 
 def _wished(layers: Sequence[Source], wish: LayerWish) -> tuple[int, Reason]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from relay.core.lanes import Lane, LaneState
 from relay.core.line.estimate import UNKNOWN_BPS, LineEstimate
 from relay.core.line.feedback import Arrival, FeedbackReader
-from relay.core.line.layer_choice import Reason, choose_layer, rate_of
+from relay.core.line.layer_choice import Reason, position, rate_of, steps
 from relay.core.line.line_state import LineState, LineStatus
 from relay.core.line.probe import STEP, TOO_LONG_MS, Prober
 from relay.core.line.signs import LineSigns
@@ -154,19 +154,20 @@ class ViewerLine:
         proven = self.prober.verdict(self.estimate.loss_floor, now_ms)
         if proven is not None:
             self.estimate.on_proven(proven)
-        before = track.target_of(lane)
+        before = track.choice_of(lane)
         wish = track.wish_of(lane)
         track.set_wish(lane, wish.with_budget(self.estimate.bps * SHARE), now_ms)
-        choice = choose_layer(track.layers, track.wish_of(lane), track.target_of(lane))
-        target = track.target_of(lane)
-        if before is not None and target is not before and self._richer(target, before):
+        choice = track.choice_of(lane)
+        ladder, _ = steps(track.layers, wish)
+        at = position(ladder, choice)
+        if -1 < at < position(ladder, before):
             self._raised_ms = now_ms
-        self._stop_what_does_not_fit(target, now_ms)
-        ideal = choose_layer(track.layers, wish.with_budget(UNKNOWN_BPS)).source
-        self._bound_repairs(target)
-        self._probe(target, ideal, now_ms)
-        self._watch(limited=target is not ideal, now_ms=now_ms)
-        self.status = LineStatus.of(target, choice.reason, self.estimate.bps)
+        self._stop_what_does_not_fit(choice.source, now_ms)
+        self._bound_repairs(ladder[at].rate_bps if 0 <= at < len(ladder) else 0.0)
+        if at > 0:
+            self._probe(ladder[at - 1].rate_bps, now_ms)
+        self._watch(limited=at > 0, now_ms=now_ms)
+        self.status = LineStatus.of(choice.source, choice.reason, self.estimate.bps)
 
     def _stop_what_does_not_fit(self, target: Source | None, now_ms: float) -> None:
         """A picture that floods the line is stopped before what replaces it is there: else the
@@ -181,19 +182,19 @@ class ViewerLine:
         if rate > URGENT * self.estimate.bps or (rate > self.estimate.bps and not patient):
             self._track.replace_now(self.lane, target, self.estimate.bps, now_ms)
 
-    def _bound_repairs(self, target: Source | None) -> None:
+    def _bound_repairs(self, rate_bps: float) -> None:
         """Repairs get what the picture leaves of the line, and what the line loses by itself."""
-        rate = 0.0 if target is None else rate_of(target)
         repairs = self._track.repairs_of(self.lane)
         repairs.queue_ms = self.estimate.delay_ms if self.watching else 0.0
         if self.estimate.bps == UNKNOWN_BPS:
-            repairs.budget_bps = min(BUDGET_BPS, max(REPAIR_SHARE * rate, MIN_REPAIR_BPS))
+            repairs.budget_bps = min(BUDGET_BPS, max(REPAIR_SHARE * rate_bps, MIN_REPAIR_BPS))
             return
-        spare = max(self.estimate.bps - rate, 2 * self.estimate.loss_floor * rate)
+        spare = max(self.estimate.bps - rate_bps, 2 * self.estimate.loss_floor * rate_bps)
         repairs.budget_bps = min(BUDGET_BPS, max(spare, MIN_REPAIR_BPS / 4))
 
-    def _probe(self, target: Source | None, ideal: Source | None, now_ms: float) -> None:
-        if target is ideal or ideal is None or not self.can_watch or not self.watching:
+    def _probe(self, next_bps: float, now_ms: float) -> None:
+        """See whether the line carries the next better thing."""
+        if not self.watching:
             return
         settled = now_ms - self.estimate.congested_ms >= SETTLE_MS
         if not (settled and self.estimate.clear(now_ms) and self.prober.may_begin(now_ms)):
@@ -203,16 +204,8 @@ class ViewerLine:
         sent_bps = self._sent_bps()
         known_bps = max(sent_bps, self.estimate.bps)
         reach_bps = max(known_bps * STEP, LEAST_PROBE_BPS)
-        goal_bps = min(self._next_rate(target, ideal) * self._margin, reach_bps)
         next_seq = self._transport.next_of(self.lane.peer_index)
-        self.prober.begin(goal_bps, sent_bps, next_seq, now_ms)
-
-    def _next_rate(self, target: Source | None, ideal: Source) -> float:
-        """Of the layer one step richer than `target`."""
-        layers = self._track.layers
-        last = layers.index(ideal)
-        first = len(layers) if target is None or target not in layers else layers.index(target)
-        return rate_of(layers[max(last, first - 1)])
+        self.prober.begin(min(next_bps * self._margin, reach_bps), sent_bps, next_seq, now_ms)
 
     def _watch(self, *, limited: bool, now_ms: float) -> None:
         if not self.can_watch:
@@ -243,10 +236,5 @@ class ViewerLine:
         splice = self.lane.current
         if splice is None or self._track.state_of(self.lane) != LaneState.LIVE:
             return 0.0
-        return rate_of(splice.source)
-
-    def _richer(self, one: Source | None, other: Source) -> bool:
-        layers = self._track.layers
-        if one is None or one not in layers:
-            return False
-        return other not in layers or layers.index(one) < layers.index(other)
+        cap = int(self._track.table.temporal_cap[self.lane.index])
+        return rate_of(splice.source, cap)
