@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from relay.core.negotiation import (
     EXT_ABS_SEND_TIME,
     EXT_AUDIO_LEVEL,
+    EXT_DEPENDENCY_DESCRIPTOR,
     EXT_MID,
     EXT_REPAIRED_RID,
     EXT_RID,
@@ -60,11 +61,13 @@ def answer_publisher(
             raise OfferRefused(
                 f"a publisher must send: section {section.mid} is {section.direction}"
             )
-        media = _negotiate(section)
+        media = _negotiate(section, mixed_extensions=offer.mixed_extensions)
         negotiated.append(media)
         lines = section_lines(section, media, offer, local, "recvonly")
         if section.kind == "video" and policy.max_video_bps is not None:
             lines.insert(2, f"b=TIAS:{policy.max_video_bps}")
+        if EXT_DEPENDENCY_DESCRIPTOR in media.extensions:
+            lines.append("a=extmap-allow-mixed")
         if media.rids:
             lines += [f"a=rid:{rid} recv" for rid in media.rids]
             lines.append(f"a=simulcast:recv {';'.join(media.rids)}")
@@ -73,13 +76,16 @@ def answer_publisher(
     return answer, PublisherNegotiation(tuple(negotiated)), dtls_role(offer)
 
 
-def _negotiate(section: MediaSection) -> MediaNegotiation:
+def _negotiate(section: MediaSection, *, mixed_extensions: bool) -> MediaNegotiation:
     codecs = _audio_codecs(section) if section.kind == "audio" else _video_codecs(section)
     if not codecs:
         names = ", ".join(dict.fromkeys(c.name for c in section.codecs)) or "none"
         wanted = "Opus" if section.kind == "audio" else "H264, VP8, VP9 or AV1"
         raise OfferRefused(f"no usable {section.kind} codec: offered {names}; needed {wanted}")
     extensions = {uri: n for uri, n in section.extensions.items() if uri in _EXTENSIONS}
+    descriptor = section.extensions.get(EXT_DEPENDENCY_DESCRIPTOR)
+    if descriptor is not None and mixed_extensions and _needs_descriptor(codecs):
+        extensions[EXT_DEPENDENCY_DESCRIPTOR] = descriptor
     congestion = _congestion_feedback(codecs, extensions)
     if congestion != "transport-cc":
         extensions.pop(EXT_TRANSPORT_CC, None)
@@ -94,6 +100,12 @@ def _negotiate(section: MediaSection) -> MediaNegotiation:
         rtx_ssrcs=dict(section.rtx_ssrcs),
         rids=section.rids if EXT_RID in extensions else (),
     )
+
+
+def _needs_descriptor(codecs: list[CodecParameters]) -> bool:
+    """Whether temporal layers are told by the dependency descriptor. VP8 tells its own, but leaves
+    them and its picture ids out of the payload once there is a descriptor: viewers need them."""
+    return codecs[0].name in ("H264", "AV1")
 
 
 def _congestion_feedback(codecs: list[CodecParameters], extensions: dict[str, int]) -> str | None:

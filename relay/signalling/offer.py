@@ -85,7 +85,8 @@ class Offer:
 
     skipped: (index, m-line words, mid) of sections that no answer serves: those that the offer
     itself switched off (port 0) and those that are neither audio nor video (data channels); an
-    answer repeats them with port 0. foreign: kinds of the latter.
+    answer repeats them with port 0. foreign: kinds of the latter. mixed_extensions: one- and
+    two-byte header extensions may be mixed (RFC 8285 section 6).
     """
 
     media: tuple[MediaSection, ...]
@@ -99,6 +100,7 @@ class Offer:
     setup: Setup
     candidates: tuple[Candidate, ...]
     foreign: tuple[str, ...] = ()
+    mixed_extensions: bool = False
 
     @property
     def bundle_order(self) -> tuple[str, ...]:
@@ -175,6 +177,8 @@ def parse_offer(text: str) -> Offer:
         foreign=tuple(
             s.m_line[0][:20] for i, s in enumerate(sections) if live[i] and not served[i]
         ),
+        mixed_extensions=session.has("extmap-allow-mixed")
+        or all(s.has("extmap-allow-mixed") for s in parts),
     )
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from relay.core.negotiation import EXT_TRANSPORT_CC, MediaNegotiation
+from relay.core.negotiation import (
+    EXT_DEPENDENCY_DESCRIPTOR,
+    EXT_TRANSPORT_CC,
+    MediaNegotiation,
+)
 from relay.signalling.answer import OfferRefused
 from relay.signalling.offer import parse_offer
 from tests.unit.sdp_samples import publish, sample
@@ -144,3 +148,33 @@ def test_a_bit_rate_limit_is_told() -> None:
     answer, _, _ = publish(sample("chrome_publish"), max_video_bps=2_500_000)
     assert answer.partition("m=video")[2].count("b=TIAS:2500000\r\n") == 1
     assert "b=TIAS" not in answer.partition("m=video")[0]
+
+
+def with_descriptor(text: str) -> str:
+    """The offer with the dependency descriptor in its video section."""
+    orientation = "a=extmap:13 urn:3gpp:video-orientation\r\n"
+    text = text.replace("\r\n", "\n").replace("\n", "\r\n")
+    assert orientation in text
+    return text.replace(orientation, f"{orientation}a=extmap:12 {EXT_DEPENDENCY_DESCRIPTOR}\r\n")
+
+
+def test_the_dependency_descriptor_where_the_payload_does_not_tell_layers() -> None:
+    text, agreed, _ = publish(with_descriptor(sample("chrome_publish")))
+    video = agreed.media[1]
+    assert video.codecs[0].name == "H264"
+    assert video.extensions[EXT_DEPENDENCY_DESCRIPTOR] == 12
+    assert f"a=extmap:12 {EXT_DEPENDENCY_DESCRIPTOR}" in text.split("m=video")[1]
+    assert "a=extmap-allow-mixed" in text.split("m=video")[1]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("a=extmap-allow-mixed\r\n", ""), (" H264/90000", " H265/90000")],
+    ids=["one-byte extensions only", "VP8 tells itself"],
+)
+def test_no_dependency_descriptor(old: str, new: str) -> None:
+    offer = with_descriptor(sample("chrome_publish"))
+    assert old in offer
+    text, agreed, _ = publish(offer.replace(old, new))
+    assert EXT_DEPENDENCY_DESCRIPTOR not in agreed.media[1].extensions
+    assert "allow-mixed" not in text
