@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.netns.namespaces import NamespacesNotAllowed, require_namespaces
 from tests.netns.processes import ProcessEnded
+from tests.netns.rules import Direction
 from tests.networks import blocked, loss, neighbour, rate, rebind, report
 from tests.networks.players import DidNotPlayError
 
@@ -46,6 +47,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--players", type=_names(PLAYERS), default=PLAYERS, help=f"of {', '.join(PLAYERS)}"
     )
+    parser.add_argument("--both-ways", action="store_true", help="loss also from the viewer")
     parser.add_argument("--delay", type=float, default=20.0, help="ms each way; 0 for none")
     parser.add_argument("--phase", type=float, default=30.0, help="seconds at each rate")
     parser.add_argument("--crowd", type=int, default=neighbour.GOOD_VIEWERS, help="good viewers")
@@ -80,10 +82,11 @@ def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
     """By name, in their order."""
     seconds = options.seconds or options.minutes * 60
     delay = options.delay
+    ways: Direction = "both" if options.both_ways else "down"
     return {
         "loss": Scenario(
             f"Loss on the way to the viewer, {seconds:.0f} s each",
-            lambda: loss.run(options.loss, seconds, delay, _say, options.players),
+            lambda: loss.run(options.loss, seconds, delay, _say, options.players, ways),
             report.loss_table,
         ),
         "rate": Scenario(

@@ -12,6 +12,7 @@ from playwright.async_api import Browser
 
 from tests.netns.hosts import Host, lan
 from tests.netns.programs import chromium_in, demo_in
+from tests.netns.rules import Direction
 from tests.networks.delay import delayed
 from tests.networks.janus import installed, janus_in
 from tests.networks.players import (
@@ -73,7 +74,9 @@ async def stage(
         yield Stage(commune, browser, players, source, demo)
 
 
-async def measure(on: Stage, player: str, loss: float, seconds: float) -> LossRow:
+async def measure(
+    on: Stage, player: str, loss: float, seconds: float, direction: Direction = "down"
+) -> LossRow:
     """Open the page on a clean line, then lose packets for so long."""
     try:
         page = await on.players[player](on.browser)
@@ -82,7 +85,7 @@ async def measure(on: Stage, player: str, loss: float, seconds: float) -> LossRo
     try:
         await until_playing(page, f"{player} at {loss:.0%}")
         await asyncio.sleep(SETTLE_S)
-        await on.commune.loss(loss, "down", udp=True)
+        await on.commune.loss(loss, direction, udp=True)
         begin = now_ms()
         await asyncio.sleep(seconds)
         end = now_ms()
@@ -98,15 +101,21 @@ async def measure(on: Stage, player: str, loss: float, seconds: float) -> LossRo
 
 
 async def run(
-    losses: Sequence[float], seconds: float, delay_ms: float, say: Say, players: Sequence[str] = ()
+    losses: Sequence[float],
+    seconds: float,
+    delay_ms: float,
+    say: Say,
+    players: Sequence[str] = (),
+    direction: Direction = "down",
 ) -> list[LossRow]:
     """All players at each loss (0 … 1), one page after the other."""
     rows = []
+    janus = installed() and (not players or "Janus" in players)
     if not installed():
         say("Janus is not installed (Debian package janus): no comparison with it")
-    async with stage(delay_ms, janus=installed()) as on:
+    async with stage(delay_ms, janus=janus) as on:
         for loss in losses:
-            for player in players or on.players:
+            for player in [one for one in on.players if not players or one in players]:
                 say(f"loss {loss:.0%}, {player}: {seconds:.0f} s")
-                rows.append(await measure(on, player, loss, seconds))
+                rows.append(await measure(on, player, loss, seconds, direction))
     return rows
