@@ -21,6 +21,7 @@ from hub.listeners import listen
 from hub.logs import configure_logs
 from hub.revocation import RevocationError
 from hub.roster import RosterError
+from hub.source.ladder import MAX_LAYERS
 from hub.tls import TlsError
 from hub.tokens import KeyFileError
 
@@ -37,6 +38,13 @@ MAX_PORT = 65535
     help="Loop this video file instead of the test picture.",
 )
 @click.option("--no-source", is_flag=True, help="Leave the stream free for another publisher.")
+@click.option(
+    "--layers",
+    type=click.IntRange(1, MAX_LAYERS),
+    default=MAX_LAYERS,
+    show_default=True,
+    help="Sizes of the picture that the source sends (simulcast).",
+)
 @click.option("--host", default="0.0.0.0", show_default=True, help="Address of the pages.")
 @click.option(
     "--http-port",
@@ -70,6 +78,7 @@ MAX_PORT = 65535
 def command(
     source: Path | None,
     no_source: bool,
+    layers: int,
     host: str,
     http_port: int | None,
     media_port: int | None,
@@ -100,7 +109,7 @@ def command(
             flags["data_dir"] = data_dir or _data_dir(http_port, stack)
             config = load_config(None, os.environ, flags)
             configure_logs(config.log.level, config.log.format)
-            plan = TierPlan(relays, redis, source, not no_source, not no_restart)
+            plan = TierPlan(relays, redis, source, not no_source, not no_restart, layers)
             asyncio.run(_run(config, plan, as_json=as_json))
     except (ConfigError, RosterError, TlsError, KeyFileError, RevocationError, OSError) as error:
         raise click.ClickException(str(error)) from error
@@ -141,7 +150,12 @@ async def _run(config: HubConfig, plan: TierPlan, *, as_json: bool) -> None:
         demo = tier_demo(config, plan, stopped)
     else:
         demo = single_demo(
-            config, plan.file, stopped, with_source=plan.with_source, restart=plan.restart
+            config,
+            plan.file,
+            stopped,
+            with_source=plan.with_source,
+            restart=plan.restart,
+            layers=plan.layers,
         )
     async with demo as state:
         if stopped.is_set():

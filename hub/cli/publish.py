@@ -15,6 +15,7 @@ import click
 
 from hub.source.device_feed import Device, DeviceFeed
 from hub.source.file_feed import FeedError, FileFeed
+from hub.source.ladder import MAX_LAYERS
 from hub.source.picture_feed import PictureFeed
 from hub.source.publisher import LivePublisher, PublishStatus
 from hub.source.units import Feed, VideoCodec
@@ -43,9 +44,16 @@ DEFAULT_TITLE = "Kỳ họp Hội đồng nhân dân phường"
 @click.option(
     "--video-bitrate",
     type=click.IntRange(100, 20_000),
-    default=2500,
+    default=2700,
     show_default=True,
-    help="kbit/s on a good line.",
+    help="kbit/s on a good line, all layers together.",
+)
+@click.option(
+    "--layers",
+    type=click.IntRange(1, MAX_LAYERS),
+    default=MAX_LAYERS,
+    show_default=True,
+    help="Sizes of the picture that are sent, for lines of every kind (simulcast).",
 )
 @click.option("--no-audio", is_flag=True, help="Send the picture alone.")
 @click.option("--duration", type=float, help="Stop after so many seconds.")
@@ -61,6 +69,7 @@ def command(
     title: str,
     codec: VideoCodec,
     video_bitrate: int,
+    layers: int,
     no_audio: bool,
     duration: float | None,
     insecure: bool,
@@ -74,7 +83,14 @@ def command(
     bits = video_bitrate * 1000
     try:
         feed = make_feed(
-            file, device, microphone, title=title, codec=codec, bits=bits, audio=not no_audio
+            file,
+            device,
+            microphone,
+            title=title,
+            codec=codec,
+            bits=bits,
+            audio=not no_audio,
+            layers=layers,
         )
         secret = read_token(token, token_file)
         asyncio.run(
@@ -97,20 +113,22 @@ def make_feed(
     codec: VideoCodec,
     bits: int,
     audio: bool,
+    layers: int,
 ) -> Feed:
     """The feed that the options ask for. Raises FeedError or click.UsageError."""
     if file is not None and (device or microphone):
         raise click.UsageError("--file and --device exclude each other")
     if file is not None:
-        return FileFeed(file, codec=codec, bits_per_second=bits, audio=audio)
+        return FileFeed(file, codec=codec, bits_per_second=bits, audio=audio, layers=layers)
     if device or microphone:
         return DeviceFeed(
             Device.parse(device) if device else None,
             Device.parse(microphone) if microphone and audio else None,
             codec=codec,
             bits_per_second=bits,
+            layers=layers,
         )
-    return PictureFeed(title, codec=codec, bits_per_second=bits, audio=audio)
+    return PictureFeed(title, codec=codec, bits_per_second=bits, audio=audio, layers=layers)
 
 
 def read_token(token: str | None, token_file: Path | None) -> str | None:
@@ -182,9 +200,11 @@ def describe(status: PublishStatus) -> str:
     if status.state != "live":
         return status.state
     rtt = "–" if status.rtt_ms is None else f"{status.rtt_ms:.0f} ms"
+    layers = f" in {status.layers} layers" if status.layers > 1 else ""
     return (
-        f"live  {status.codec}  {status.bitrate_bps / 1e6:.2f} Mbit/s  {status.fps:.0f} fps  "
-        f"RTT {rtt}  loss {status.loss:.1%}  key frames asked {status.keyframes_asked}"
+        f"live  {status.codec}{layers}  {status.bitrate_bps / 1e6:.2f} Mbit/s  "
+        f"{status.fps:.0f} fps  RTT {rtt}  loss {status.loss:.1%}  "
+        f"key frames asked {status.keyframes_asked}"
     )
 
 

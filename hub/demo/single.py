@@ -25,6 +25,7 @@ async def single_demo(
     *,
     with_source: bool,
     restart: bool,
+    layers: int,
 ) -> AsyncIterator[DemoState]:
     """Up and, with a source, on the air. Raises OSError, TimeoutError."""
     async with running_hub(config) as hub:
@@ -36,6 +37,7 @@ async def single_demo(
                 file=file,
                 title=config.stream.title_vi,
                 restart=restart,
+                layers=layers,
             )
             await source.start()
         try:

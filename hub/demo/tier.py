@@ -24,6 +24,7 @@ from hub.links import make_links
 from hub.listeners import Listeners
 from hub.relay_process import TOKEN_VARIABLE
 from hub.roster import Roster
+from hub.source.ladder import MAX_LAYERS
 from hub.source_process import source_process
 from hub.supervisor import Child, stop_all
 from hub.tokens import KEY_FILE, TokenIssuer, load_or_create_key
@@ -37,13 +38,14 @@ RELAY_TOKEN_HOURS = 8760
 
 @dataclass(frozen=True)
 class TierPlan:
-    """relays: how many. redis: a URL, "auto", or empty for none."""
+    """relays: how many. redis: a URL, "auto", or empty for none. layers: that the source sends."""
 
     relays: int
     redis: str
     file: Path | None
     with_source: bool
     restart: bool
+    layers: int = MAX_LAYERS
 
 
 @contextlib.asynccontextmanager
@@ -157,6 +159,7 @@ class _Tier:
             file=self._plan.file,
             title=self._config.stream.title_vi,
             restart=self._plan.restart,
+            layers=self._plan.layers,
         )
         await self._source.start()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hub.cli.publish import DEFAULT_TITLE, command
+from hub.source.ladder import MAX_LAYERS
 
 
 @click.command()
@@ -16,7 +17,8 @@ from hub.cli.publish import DEFAULT_TITLE, command
 @click.option("--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--file", "file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--title", default=DEFAULT_TITLE)
-@click.option("--video-bitrate", type=int, default=2500, help="kbit/s.")
+@click.option("--video-bitrate", type=int, default=2700, help="kbit/s, all layers together.")
+@click.option("--layers", type=click.IntRange(1, MAX_LAYERS), default=MAX_LAYERS)
 @click.option("--insecure", is_flag=True)
 @click.option("--json-status", is_flag=True, help="One line of JSON a second on stdout.")
 @click.pass_context
@@ -28,6 +30,7 @@ def main(
     file: Path | None,
     title: str,
     video_bitrate: int,
+    layers: int,
     insecure: bool,
     json_status: bool,
 ) -> None:
@@ -40,6 +43,7 @@ def main(
         file=file,
         title=title,
         video_bitrate=video_bitrate,
+        layers=layers,
         insecure=insecure,
         as_json=json_status,
     )

@@ -9,8 +9,8 @@ from typing import Any
 import av
 import av.error
 
-from hub.source.encode import VideoEncoder
 from hub.source.file_feed import MAX_FPS, MAX_HEIGHT, MAX_WIDTH, FeedError, fitted_size
+from hub.source.ladder import Ladder
 from hub.source.sound import SoundEncoder
 from hub.source.units import EncodedUnit, FeedClock, VideoCodec
 
@@ -44,20 +44,22 @@ class DeviceFeed:
         *,
         codec: VideoCodec = "h264",
         bits_per_second: int = 2_500_000,
+        layers: int = 1,
     ) -> None:
         self.codec: VideoCodec = codec
+        self.layers = layers
         self.has_video = camera is not None
         self.has_audio = microphone is not None
         wanted = {"video_size": f"{MAX_WIDTH}x{MAX_HEIGHT}", "framerate": str(MAX_FPS)}
         self._camera = _open(camera, wanted) if camera else None
         self._microphone = _open(microphone, {}) if microphone else None
-        self._encoder: VideoEncoder | None = None
+        self._encoder: Ladder | None = None
         if self._camera is not None:
             if not self._camera.streams.video:
                 raise FeedError(f"{camera} gives no picture")
             context = self._camera.streams.video[0].codec_context
             self._size = fitted_size(context.width, context.height)
-            self._encoder = VideoEncoder(codec, *self._size, MAX_FPS, bits_per_second)
+            self._encoder = Ladder(codec, *self._size, MAX_FPS, bits_per_second, layers)
         if self._microphone is not None and not self._microphone.streams.audio:
             raise FeedError(f"{microphone} gives no sound")
 
@@ -69,15 +71,15 @@ class DeviceFeed:
             lanes.append(self._audio(self._microphone, clock))
         return lanes
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, layer: int | None = None) -> None:
         if self._encoder is not None:
-            self._encoder.request_keyframe()
+            self._encoder.request_keyframe(layer)
 
     def set_bitrate(self, bits_per_second: int) -> None:
         if self._encoder is not None:
             self._encoder.set_bitrate(bits_per_second)
 
-    def _video(self, camera: Any, encoder: VideoEncoder, clock: FeedClock) -> Iterator[EncodedUnit]:
+    def _video(self, camera: Any, encoder: Ladder, clock: FeedClock) -> Iterator[EncodedUnit]:
         width, height = self._size
         last_s = float("-inf")
         with camera:

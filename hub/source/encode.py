@@ -72,7 +72,7 @@ class VideoEncoder:
         with self._lock:
             self._wanted_bitrate = bits_per_second
 
-    def encode(self, frame: av.VideoFrame, media_s: float) -> list[EncodedUnit]:
+    def encode(self, frame: av.VideoFrame, media_s: float, layer: int = 0) -> list[EncodedUnit]:
         """0 or more units (one, with these encoders) for a picture at `media_s`."""
         force = self._take_requests(media_s)
         frame.pts = round(media_s * VIDEO_CLOCK)
@@ -83,7 +83,8 @@ class VideoEncoder:
             if packet.is_keyframe:
                 self._last_keyframe_s = media_s
             seconds = media_s if packet.pts is None else packet.pts / VIDEO_CLOCK
-            units.append(EncodedUnit("video", seconds, bytes(packet), packet.is_keyframe))
+            data = bytes(packet)
+            units.append(EncodedUnit("video", seconds, data, packet.is_keyframe, layer=layer))
         return units
 
     def encode_i420(self, planes: npt.NDArray[np.uint8], media_s: float) -> list[EncodedUnit]:

@@ -13,7 +13,8 @@ from typing import Any
 import av
 import av.error
 
-from hub.source.encode import AUDIO_FRAME_S, VideoEncoder
+from hub.source.encode import AUDIO_FRAME_S
+from hub.source.ladder import Ladder
 from hub.source.sound import SoundEncoder
 from hub.source.units import EncodedUnit, FeedClock, VideoCodec
 
@@ -35,8 +36,10 @@ class FileFeed:
         codec: VideoCodec = "h264",
         bits_per_second: int = 2_500_000,
         audio: bool = True,
+        layers: int = 1,
     ) -> None:
         self.codec: VideoCodec = codec
+        self.layers = layers
         self._path = path
         with _open(path) as container:
             video = container.streams.video[0] if container.streams.video else None
@@ -47,7 +50,7 @@ class FileFeed:
                 rate = float(video.average_rate or video.guessed_rate or MAX_FPS)
                 self._fps = min(float(MAX_FPS), max(1.0, rate))
                 self._size = fitted_size(video.codec_context.width, video.codec_context.height)
-                self._encoder = VideoEncoder(codec, *self._size, self._fps, bits_per_second)
+                self._encoder = Ladder(codec, *self._size, self._fps, bits_per_second, layers)
         if not self.has_video and not self.has_audio:
             raise FeedError(f"{path} has neither picture nor sound")
 
@@ -55,9 +58,9 @@ class FileFeed:
         # One lane: both kinds come from one demuxer, and one decides when the loop turns.
         return [self._loop(clock)]
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, layer: int | None = None) -> None:
         if self._encoder is not None:
-            self._encoder.request_keyframe()
+            self._encoder.request_keyframe(layer)
 
     def set_bitrate(self, bits_per_second: int) -> None:
         if self._encoder is not None:

@@ -7,13 +7,13 @@ socket.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from hub.source.rate import RateController
 from hub.source.rtp_sender import Outgoing, RtpSender, TransportSequence
 from hub.source.units import EncodedUnit, Feed
 from relay.client.offered import Ssrcs
-from relay.core.negotiation import Kind, PublisherNegotiation
+from relay.core.negotiation import Kind, MediaNegotiation, PublisherNegotiation
 from relay.core.rtcp import (
     Bye,
     FullIntraRequest,
@@ -32,6 +32,7 @@ from relay.core.rtcp import (
     parse_compound,
     round_trip_ms,
 )
+from relay.signalling.client_offer import OfferedLayer
 
 NTP_EPOCH_OFFSET_S = 2_208_988_800
 """From 1900 to 1970."""
@@ -41,7 +42,8 @@ class MediaSender:
     """One connection's senders.
 
     negotiation: the accepted sections. ssrcs: kind → (media SSRC, RTX SSRC or None) as offered.
-    full_bps: the encoder's rate on a good line.
+    layers: of the picture as offered, richest first; empty for one. full_bps: the encoders' rate
+    on a good line. senders: by kind and layer.
     """
 
     def __init__(
@@ -52,18 +54,17 @@ class MediaSender:
         *,
         full_bps: int,
         now_ms: float,
+        layers: Sequence[OfferedLayer] = (),
     ) -> None:
         self._feed = feed
         self._rate = RateController(full_bps, now_ms)
         self._cname = secrets.token_hex(8)
         counter = TransportSequence()
-        self.senders: dict[Kind, RtpSender] = {
-            media.kind: RtpSender(
-                media, counter, ssrc=ssrcs[media.kind][0], rtx_ssrc=ssrcs[media.kind][1]
-            )
-            for media in negotiation.media
-            if media.codecs
-        }
+        self.senders: dict[tuple[Kind, int], RtpSender] = {}
+        for media in negotiation.media:
+            if media.codecs:
+                for sender in _senders(media, counter, ssrcs[media.kind], layers):
+                    self.senders[media.kind, sender.layer] = sender
         self.rtt_ms: float | None = None
         self.loss = 0.0
         self.keyframes_asked = 0
@@ -76,7 +77,7 @@ class MediaSender:
 
     def packetize(self, unit: EncodedUnit) -> list[Outgoing]:
         """The unit's packets, or none if its kind was not negotiated."""
-        sender = self.senders.get(unit.kind)
+        sender = self.senders.get((unit.kind, unit.layer))
         return sender.packetize(unit) if sender else []
 
     def reports(self, epoch_s: float, media_s: float) -> list[bytes]:
@@ -123,12 +124,23 @@ class MediaSender:
         elif isinstance(packet, (PictureLoss, FullIntraRequest)):
             # The encoder limits the rate; a second request during the gap waits there.
             self.keyframes_asked += 1
-            self._feed.request_keyframe()
+            for layer in self._asked_layers(packet):
+                self._feed.request_keyframe(layer)
         elif isinstance(packet, Remb):
             self._rate.on_remb(packet.bitrate_bps, now_ms)
         elif isinstance(packet, TransportFeedback):
             lost = sum(delta is None for delta in packet.deltas)
             self._rate.on_transport_feedback(len(packet.deltas) - lost, lost, now_ms)
+
+    def _asked_layers(self, packet: PictureLoss | FullIntraRequest) -> list[int | None]:
+        """Layers of which a key frame is wanted; all, if the SSRC says nothing."""
+        ssrcs = (
+            {packet.media_ssrc}
+            if isinstance(packet, PictureLoss)
+            else {ssrc for ssrc, _ in packet.entries}
+        )
+        layers = [s.layer for s in self.senders.values() if s.kind == "video" and s.ssrc in ssrcs]
+        return list(layers) or [None]
 
     def _on_blocks(self, blocks: Iterable[ReportBlock], epoch_s: float, now_ms: float) -> None:
         received = ntp_from_seconds(epoch_s + NTP_EPOCH_OFFSET_S)
@@ -138,6 +150,22 @@ class MediaSender:
                     continue
                 rtt = round_trip_ms(block, received)
                 self.rtt_ms = rtt if rtt is not None else self.rtt_ms
-                if sender.kind == "video":
+                if sender.kind == "video" and sender.layer == 0:
                     self.loss = block.fraction_lost / 256
                     self._rate.on_loss(self.loss, now_ms)
+
+
+def _senders(
+    media: MediaNegotiation,
+    counter: TransportSequence,
+    ssrcs: tuple[int, int | None],
+    layers: Sequence[OfferedLayer],
+) -> list[RtpSender]:
+    """One for each layer that the server takes; the first alone where it takes none by name."""
+    if media.kind == "audio" or not media.rids:
+        return [RtpSender(media, counter, ssrc=ssrcs[0], rtx_ssrc=ssrcs[1])]
+    return [
+        RtpSender(media, counter, ssrc=x.ssrc, rtx_ssrc=x.rtx_ssrc, rid=x.rid, layer=i)
+        for i, x in enumerate(layers)
+        if x.rid in media.rids
+    ]

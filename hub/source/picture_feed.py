@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from hub.source.encode import AUDIO_FRAME_S, AudioEncoder, VideoEncoder
+from hub.source.encode import AUDIO_FRAME_S, AudioEncoder
+from hub.source.ladder import Ladder
 from hub.source.picture import FLASH_S, HEIGHT, WIDTH, TestPicture
 from hub.source.tone import Tone
 from hub.source.units import EncodedUnit, FeedClock, VideoCodec
@@ -29,15 +30,17 @@ class PictureFeed:
         fps: int = 30,
         bits_per_second: int = 2_500_000,
         audio: bool = True,
+        layers: int = 1,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.codec: VideoCodec = codec
         self.has_video = True
         self.has_audio = audio
+        self.layers = layers
         self._fps = fps
         self._wall_clock = wall_clock
         self._picture = TestPicture(title)
-        self._encoder = VideoEncoder(codec, WIDTH, HEIGHT, fps, bits_per_second)
+        self._encoder = Ladder(codec, WIDTH, HEIGHT, fps, bits_per_second, layers)
         self._tone = Tone() if audio else None
 
     def lanes(self, clock: FeedClock) -> list[Iterator[EncodedUnit]]:
@@ -46,8 +49,8 @@ class PictureFeed:
         lanes = [self._video(clock, origin)]
         return lanes + ([self._audio(self._tone, clock, origin)] if self._tone else [])
 
-    def request_keyframe(self) -> None:
-        self._encoder.request_keyframe()
+    def request_keyframe(self, layer: int | None = None) -> None:
+        self._encoder.request_keyframe(layer)
 
     def set_bitrate(self, bits_per_second: int) -> None:
         self._encoder.set_bitrate(bits_per_second)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import aiohttp
 
+from hub.source.ladder import PLANS
 from hub.source.media_sender import MediaSender
 from hub.source.pacer import Pacer
 from hub.source.receiver_watch import ReceiverWatch
@@ -41,6 +42,7 @@ class PublishStatus:
     """What a status line shows. Rates are those of the last interval.
 
     error: why it waits, a sentence. retry_in_s: seconds to the next try. url: where it is live.
+    layers: of the picture, as the server takes them.
     last_gap_ms: of the last loss, from the receiver's last sign of life to being live again.
     """
 
@@ -54,6 +56,7 @@ class PublishStatus:
     retransmitted: int = 0
     sessions: int = 0
     codec: str = ""
+    layers: int = 0
     error: str | None = None
     retry_in_s: float | None = None
     url: str = ""
@@ -138,15 +141,16 @@ class LivePublisher:
                 for packet in packets:
                     self._send(packet)
             else:
-                self._frames += 1
-                if not self._pacer.push(packets):
-                    self._feed.request_keyframe()
+                self._frames += unit.layer == 0
+                if packets and not self._pacer.push(packets):
+                    self._feed.request_keyframe(unit.layer)
 
     def _send(self, outgoing: Outgoing) -> None:
         # A packet may outlive its connection in the pacer.
         if self._client is None or self._sender is None:
             return
-        if self._sender.senders.get(outgoing.sender.kind) is outgoing.sender:
+        key = outgoing.sender.kind, outgoing.sender.layer
+        if self._sender.senders.get(key) is outgoing.sender:
             now_ms = time.monotonic() * 1000
             self._client.send_rtp(outgoing.sender.build(outgoing, now_ms))
             self._watch.on_sent(now_ms)
@@ -207,6 +211,7 @@ class LivePublisher:
             self,
             video=self._feed.codec if self._feed.has_video else None,
             audio=self._feed.has_audio,
+            rids=[plan.rid for plan in PLANS[self._feed.layers]],
             timeout_s=place.timeout_s,
         )
         self._ports[client] = port
@@ -226,7 +231,12 @@ class LivePublisher:
     def _begin(self, client: WhipClient, place: _Place) -> None:
         now_ms = time.monotonic() * 1000
         self._sender = MediaSender(
-            self._feed, client.negotiation, client.ssrcs, full_bps=self._full_bps, now_ms=now_ms
+            self._feed,
+            client.negotiation,
+            client.ssrcs,
+            full_bps=self._full_bps,
+            now_ms=now_ms,
+            layers=client.layers,
         )
         self._client = client
         self._watch = ReceiverWatch(now_ms)
@@ -237,7 +247,9 @@ class LivePublisher:
         self._silent_url = ""
         self.status.url = place.url
         self.status.sessions += 1
-        self.status.codec = " + ".join(s.codec.name for s in self._sender.senders.values())
+        senders = self._sender.senders.values()
+        self.status.codec = " + ".join(dict.fromkeys(s.codec.name for s in senders))
+        self.status.layers = sum(s.kind == "video" for s in senders)
         self._change("live")
 
     async def _stay(self, client: WhipClient) -> None:

@@ -17,6 +17,8 @@ from relay.core.negotiation import (
     EXT_ABS_SEND_TIME,
     EXT_AUDIO_LEVEL,
     EXT_MID,
+    EXT_REPAIRED_RID,
+    EXT_RID,
     EXT_TRANSPORT_CC,
     CodecParameters,
     MediaNegotiation,
@@ -64,7 +66,8 @@ class RtpSender:
     """Sends one negotiated section with one codec.
 
     media: the section as answered; its first codec is used. transport_sequence: shared between
-    the senders of a connection. ssrc, rtx_ssrc: as offered.
+    the senders of a connection. ssrc, rtx_ssrc: as offered. rid: of the layer, if there are
+    several; layer: its number.
     """
 
     def __init__(
@@ -74,8 +77,11 @@ class RtpSender:
         *,
         ssrc: int,
         rtx_ssrc: int | None,
+        rid: str = "",
+        layer: int = 0,
     ) -> None:
         self.kind = media.kind
+        self.layer = layer
         self.codec: CodecParameters = media.codecs[0]
         self.ssrc = ssrc
         self.rtx_ssrc = rtx_ssrc if self.codec.rtx_payload_type is not None else None
@@ -91,6 +97,9 @@ class RtpSender:
         self._history: OrderedDict[int, _Sent] = OrderedDict()
         self._mid_id = media.extensions.get(EXT_MID)
         self._mid = media.mid.encode()
+        self._rid = rid.encode()
+        self._rid_id = media.extensions.get(EXT_RID) if rid else None
+        self._repaired_rid_id = media.extensions.get(EXT_REPAIRED_RID) if rid else None
         self._send_time_id = media.extensions.get(EXT_ABS_SEND_TIME)
         self._level_id = media.extensions.get(EXT_AUDIO_LEVEL)
         self._transport_cc_id = media.extensions.get(EXT_TRANSPORT_CC)
@@ -163,15 +172,20 @@ class RtpSender:
             ssrc=self.rtx_ssrc,
             payload=seq.to_bytes(2, "big") + sent.outgoing.payload,
             marker=sent.outgoing.marker,
-            extensions=self._extensions(sent.outgoing, now_ms),
+            extensions=self._extensions(sent.outgoing, now_ms, repair=True),
         )
         self._rtx_seq += 1
         return packet
 
-    def _extensions(self, outgoing: Outgoing, now_ms: float) -> dict[int, bytes]:
+    def _extensions(
+        self, outgoing: Outgoing, now_ms: float, *, repair: bool = False
+    ) -> dict[int, bytes]:
         values: dict[int, bytes] = {}
         if self._mid_id is not None:
             values[self._mid_id] = self._mid
+        rid_id = self._repaired_rid_id if repair else self._rid_id
+        if rid_id is not None:
+            values[rid_id] = self._rid
         if self._send_time_id is not None:
             values[self._send_time_id] = abs_send_time(now_ms)
         if self._transport_cc_id is not None:

@@ -18,7 +18,7 @@ class EncodedUnit:
 
     media_s: presentation time in seconds since the feed began, the same zero for both kinds.
     data: Annex B (H.264), a VP8 frame or an Opus packet. audio_level: RFC 6464 level, 0 (loud) to
-    127 (silent) -dBov, audio only.
+    127 (silent) -dBov, audio only. layer: of video, 0 the richest.
     """
 
     kind: Literal["audio", "video"]
@@ -26,6 +26,7 @@ class EncodedUnit:
     data: bytes
     keyframe: bool = False
     audio_level: int | None = None
+    layer: int = 0
 
 
 class FeedClock(Protocol):
@@ -44,6 +45,8 @@ class Feed(Protocol):
     codec: VideoCodec
     has_video: bool
     has_audio: bool
+    layers: int
+    """Of the picture."""
 
     def lanes(self, clock: FeedClock) -> list[Iterator[EncodedUnit]]:
         """Generators to be run each in a thread of its own, units in order of media_s.
@@ -51,7 +54,8 @@ class Feed(Protocol):
         Each unit is yielded when it is due: the lane waits on `clock` and ends when told to.
         """
 
-    def request_keyframe(self) -> None: ...
+    def request_keyframe(self, layer: int | None = None) -> None:
+        """Of one layer, or of all."""
 
     def set_bitrate(self, bits_per_second: int) -> None:
-        """New video target."""
+        """New video target, for all layers together."""

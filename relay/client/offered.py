@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from relay.core.negotiation import (
     EXT_ABS_SEND_TIME,
     EXT_AUDIO_LEVEL,
     EXT_MID,
+    EXT_REPAIRED_RID,
+    EXT_RID,
     EXT_TRANSPORT_CC,
     EXT_VIDEO_ORIENTATION,
     CodecParameters,
     Kind,
 )
-from relay.signalling.client_offer import OfferedMedia
+from relay.signalling.client_offer import OfferedLayer, OfferedMedia
 
 VideoCodec = Literal["h264", "vp8"]
 Ssrcs = Mapping[Kind, tuple[int, int | None]]
@@ -88,9 +90,10 @@ def viewer_media(*, all_layers: bool = False) -> tuple[OfferedMedia, ...]:
 
 
 def publisher_media(
-    video: VideoCodec | None, audio: bool
+    video: VideoCodec | None, audio: bool, rids: Sequence[str] = ()
 ) -> tuple[tuple[OfferedMedia, ...], Ssrcs]:
-    """Sections of a WHIP offer, and the SSRCs in them."""
+    """Sections of a WHIP offer, and the SSRCs in them (of video: the richest layer's). rids: of
+    layers, richest first, where there are several."""
     media: list[OfferedMedia] = []
     ssrcs: dict[Kind, tuple[int, int | None]] = {}
     if audio:
@@ -101,10 +104,20 @@ def publisher_media(
     if video is not None:
         codec = _h264(102, "42e01f") if video == "h264" else _video(96, "VP8")
         ssrcs["video"] = (_new_ssrc(), _new_ssrc())
-        media.append(
-            OfferedMedia("video", "sendonly", (codec,), _VIDEO_EXTENSIONS, *ssrcs["video"])
-        )
+        media.append(_layered(codec, rids, ssrcs) if len(rids) > 1 else _single(codec, ssrcs))
     return tuple(media), ssrcs
+
+
+def _single(codec: CodecParameters, ssrcs: Ssrcs) -> OfferedMedia:
+    return OfferedMedia("video", "sendonly", (codec,), _VIDEO_EXTENSIONS, *ssrcs["video"])
+
+
+def _layered(codec: CodecParameters, rids: Sequence[str], ssrcs: Ssrcs) -> OfferedMedia:
+    first, repair = ssrcs["video"]
+    more = [OfferedLayer(rid, _new_ssrc(), _new_ssrc()) for rid in rids[1:]]
+    layers = (OfferedLayer(rids[0], first, repair or _new_ssrc()), *more)
+    extensions = (*_VIDEO_EXTENSIONS, EXT_RID, EXT_REPAIRED_RID)
+    return OfferedMedia("video", "sendonly", (codec,), extensions, layers=layers)
 
 
 def _new_ssrc() -> int:

@@ -14,11 +14,20 @@ from relay.core.negotiation import (
     PublisherNegotiation,
 )
 from relay.signalling.codec_lines import codec_lines, payload_types
-from relay.signalling.offer import Offer, SdpError, parse_offer
+from relay.signalling.offer import MediaSection, Offer, SdpError, parse_offer
 from relay.transport.candidate import Candidate
 from relay.transport.parameters import DtlsRole
 
 STREAM_ID = "wardcast"
+
+
+@dataclass(frozen=True)
+class OfferedLayer:
+    """A simulcast layer (RFC 8853). ssrc, rtx_ssrc: what it is sent with."""
+
+    rid: str
+    ssrc: int
+    rtx_ssrc: int
 
 
 @dataclass(frozen=True)
@@ -27,7 +36,8 @@ class OfferedMedia:
 
     extensions: URIs; ids are given in this order from 1, the same in every section.
     ssrc, rtx_ssrc: what a publisher will send with; None for a viewer. wanted_rids: names for the
-    layers that a relay asks for.
+    layers that a relay asks for. layers: those that a publisher sends, richest first; they are told
+    by rid and have SSRCs of their own.
     """
 
     kind: Kind
@@ -37,6 +47,7 @@ class OfferedMedia:
     ssrc: int | None = None
     rtx_ssrc: int | None = None
     wanted_rids: tuple[str, ...] = ()
+    layers: tuple[OfferedLayer, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ def parse_answer(offer_text: str, answer_text: str) -> ClientAnswer:
                 extensions=section.extensions,
                 ssrcs=ours.ssrcs if sending else section.ssrcs,
                 rtx_ssrcs=repairs,
-                rids=() if sending else section.rids,
+                rids=_accepted_rids(ours, section) if sending else section.rids,
             )
         )
     return ClientAnswer(
@@ -117,6 +128,11 @@ def parse_answer(offer_text: str, answer_text: str) -> ClientAnswer:
         candidates=answer.candidates,
         ice_lite=answer.ice_lite,
     )
+
+
+def _accepted_rids(ours: MediaSection, theirs: MediaSection) -> tuple[str, ...]:
+    """Layers that the server takes; none where it knows no simulcast (the richest goes alone)."""
+    return tuple(rid for rid in ours.rids if rid in theirs.wanted_rids)
 
 
 def _role(answer: Offer) -> DtlsRole:
@@ -139,6 +155,10 @@ def _source_lines(section: OfferedMedia) -> list[str]:
     if section.wanted_rids:
         names = [f"a=rid:{rid} recv" for rid in section.wanted_rids]
         return [*names, f"a=simulcast:recv {';'.join(section.wanted_rids)}"]
+    if section.layers:
+        names = [f"a=rid:{layer.rid} send" for layer in section.layers]
+        order = ";".join(layer.rid for layer in section.layers)
+        return [f"a=msid:{STREAM_ID} {section.kind}", *names, f"a=simulcast:send {order}"]
     if section.ssrc is None:
         return []
     label = f"{STREAM_ID} {section.kind}"

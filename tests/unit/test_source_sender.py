@@ -45,7 +45,7 @@ class NoFeed:
     def lanes(self, clock: object) -> list[object]:
         return []
 
-    def request_keyframe(self) -> None:
+    def request_keyframe(self, layer: int | None = None) -> None:
         self.keyframes += 1
 
     def set_bitrate(self, bits_per_second: int) -> None:
