@@ -6,7 +6,7 @@ must be finite numbers within sane limits.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -16,13 +16,16 @@ _Count = Annotated[int, Field(ge=0, le=2**53)]
 _Total = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 _Rate = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
+_BitsPerSecond = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 _Pixels = Annotated[int, Field(ge=0, le=16384)]
 
 
 class BrowserReport(BaseModel):
     """One report. Names on the wire and units are W3C webrtc-stats' own (`framesPerSecond`).
 
-    packets_lost may be negative (RFC 3550 counts duplicates as gains).
+    packets_lost may be negative (RFC 3550 counts duplicates as gains). nack_count: video and audio.
+    transport: of the path that the browser chose; "relay" is TURN. line: what the page tells the
+    hall of its line.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel)
@@ -47,6 +50,10 @@ class BrowserReport(BaseModel):
     total_samples_received: _Count = 0
     round_trip_time: _Seconds | None = None
     nack_count: _Count = 0
+    audio_nack_count: _Count = 0
+    available_incoming_bitrate: _BitsPerSecond | None = None
+    transport: Literal["udp", "tcp", "relay"] | None = None
+    line: Literal["none", "reduced", "audio-only"] | None = None
     pli_count: _Count = 0
 
     def counters(self) -> dict[str, float]:

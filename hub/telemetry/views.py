@@ -108,6 +108,11 @@ def session_view(
         "line_reason": snapshot.line_reason if snapshot else None,
         "line_bps": _rate(snapshot.estimate_bps) if snapshot and snapshot.estimate_bps else None,
         "page_state": report.state if report else None,
+        "page_line": report.line if report else None,
+        "page_transport": report.transport if report else None,
+        "page_available_bps": _rate_or_none(report.available_incoming_bitrate) if report else None,
+        "concealed_ratio": _rounded(figures.concealed_ratio, 4) if report else None,
+        "nack_ratio": _rounded(figures.nack_ratio, 4),
         "fps": _rounded(report.frames_per_second, 0) if report else None,
         "freeze_count": report.freeze_count if report else None,
         "freeze_seconds": round(report.total_freezes_duration, 1) if report else None,
@@ -155,6 +160,10 @@ def _gap_of(findings: Iterable[Finding]) -> float | None:
 def _rate(bps: float) -> int:
     """Whole kilobits: what changes less is no change to a reader."""
     return round(bps / 1000) * 1000
+
+
+def _rate_or_none(bps: float | None) -> int | None:
+    return None if bps is None else _rate(bps)
 
 
 def _rounded(value: float | None, digits: int) -> float | None:

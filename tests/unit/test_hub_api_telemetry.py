@@ -39,6 +39,10 @@ REPORT: dict[str, Any] = {
     "totalAudioEnergy": 0.3,
     "roundTripTime": None,
     "nackCount": 3,
+    "audioNackCount": 1,
+    "availableIncomingBitrate": 640_000.5,
+    "transport": "relay",
+    "line": "reduced",
     "pliCount": 0,
 }
 
@@ -79,6 +83,9 @@ async def test_only_for_ones_own_session(hub: FakeHub) -> None:
         {"freezeCount": 1.5},
         {"totalFreezesDuration": 1e300},
         {"frameWidth": 10**9},
+        {"availableIncomingBitrate": -1},
+        {"transport": "carrier pigeon"},
+        {"line": "fine"},
         {"state": "<script>"},
         {"session_id": "../x"},
         {"session_id": None},

@@ -102,6 +102,25 @@ def test_freezes_with_a_lossy_uplink_are_the_wards(watched: Watched) -> None:
     assert session["user_agent"] == "Firefox"
 
 
+def test_why_a_line_is_bad_is_told(watched: Watched) -> None:
+    watched.node.show_viewers(viewer("v1", "an-phu"))
+    watched.poll()
+    for concealed in (0, 2400):
+        report = _report(
+            "v1",
+            line="audio-only",
+            transport="relay",
+            availableIncomingBitrate=61_300,
+            concealedSamples=concealed,
+            totalSamplesReceived=48_000 + 20 * concealed,
+        )
+        watched.telemetry.take_report(report, "an-phu", "")
+        watched.poll()
+    session = watched.commune()["sessions"][0]
+    told = ("page_line", "page_transport", "page_available_bps", "concealed_ratio")
+    assert [session[key] for key in told] == ["audio-only", "relay", 61_000, 0.05]
+
+
 def test_a_publisher_that_broke_off_is_blamed_for_half_a_minute(watched: Watched) -> None:
     shown = (viewer("v1", "an-phu"),)
     watched.node.shown = stream(shown, (publisher(),))
