@@ -2,7 +2,8 @@
  * Judges a viewer's link by what arrives and what is decoded, never by the ICE state: browsers take
  * up to 26 s to say "failed", and a decoder can stand still on a perfect link.
  *
- * Feed samples with a monotonic clock, read verdicts. Voice without video packets is a working link.
+ * Feed samples with a monotonic clock, read verdicts. Voice without video packets is a working link;
+ * so is voice alone by the node's choice, even if probes of the line come as video packets.
  *
  * Our nodes send RTCP at least every 300 ms even while the publisher is silent, so a transport on
  * which nothing at all arrives is a node that is gone: `unreachable`, long before `no_packets`.
@@ -30,6 +31,7 @@ export const SLEEP_GAP_MS = 4000;
  * @property {boolean} [eventsBroke] the session's event stream has broken
  * @property {boolean} [refused] and the node did not take a request after that
  * @property {boolean} [hidden] the page is in the background, where browsers may stop decoding
+ * @property {boolean} [voiceOnly] the line carries sound alone: no frame is to be expected
  *
  * @typedef {object} Verdict
  * @property {"starting"|"flowing"|"unreachable"|"no_packets"|"no_frames"} kind
@@ -103,7 +105,7 @@ export class LinkWatch {
       this.#videoPacketMs = nowMs;
       this.#videoSinceFrame += Math.abs(video);
     }
-    if (sample.frames !== this.#last.frames || sample.hidden) {
+    if (sample.frames !== this.#last.frames || sample.hidden || sample.voiceOnly) {
       this.#frameMs = nowMs;
       this.#videoSinceFrame = 0;
     }

@@ -50,6 +50,19 @@ export function answerAfterRestart(answerSdp, fragment) {
   return result.join("\r\n") + "\r\n";
 }
 
+/** A description in which codecs of that name take this RTCP feedback too (RFC 4585). */
+export function withFeedback(sdp, name, feedback) {
+  const all = lines(sdp);
+  const result = [];
+  for (const line of all) {
+    result.push(line);
+    const [, type, codec] = /^a=rtpmap:(\d+) ([^/]+)\//.exec(line) ?? [];
+    const wanted = `a=rtcp-fb:${type} ${feedback}`;
+    if (codec && name.test(codec) && !all.includes(wanted)) result.push(wanted);
+  }
+  return result.join("\r\n") + "\r\n";
+}
+
 /**
  * A description with these format parameters set on every codec of that name, the others kept:
  * withCodecParameters(sdp, /^opus$/i, {useinbandfec: 1}).

@@ -3,6 +3,8 @@
  * Counters keep their W3C webrtc-stats names; rates are taken between two digests.
  */
 
+import { RIDS } from "./layers.js";
+
 const number = (value) => (typeof value === "number" && Number.isFinite(value) ? value : null);
 
 /** Array of stats objects of an RTCStatsReport (or any iterable with values()). */
@@ -21,6 +23,16 @@ export function selectedPair(list) {
   );
 }
 
+/**
+ * How the media comes: "relay" through TURN, else the protocol of the path itself.
+ * @returns {"udp"|"tcp"|"relay"|null}
+ */
+export function transportOf(list) {
+  const local = list.find((one) => one.id === selectedPair(list)?.localCandidateId);
+  if (local?.candidateType === "relay") return "relay";
+  return ["udp", "tcp"].includes(local?.protocol) ? local.protocol : null;
+}
+
 /** Receiving side. Absent figures are null; counters start at 0. */
 export function viewerDigest(list, nowMs) {
   const video = find(list, "inbound-rtp", "video") ?? {};
@@ -32,6 +44,7 @@ export function viewerDigest(list, nowMs) {
     packetsReceived: both("packetsReceived"),
     videoPackets: video.packetsReceived ?? 0,
     audioPackets: audio.packetsReceived ?? 0,
+    videoBytes: video.bytesReceived ?? 0,
     packetsLost: both("packetsLost"),
     bytesReceived: both("bytesReceived"),
     jitter: number(video.jitter) ?? number(audio.jitter),
@@ -50,7 +63,10 @@ export function viewerDigest(list, nowMs) {
     audioLevel: number(audio.audioLevel),
     totalAudioEnergy: audio.totalAudioEnergy ?? 0,
     roundTripTime: number(selectedPair(list)?.currentRoundTripTime),
+    availableIncomingBitrate: number(selectedPair(list)?.availableIncomingBitrate),
+    transport: transportOf(list),
     nackCount: both("nackCount"),
+    audioNackCount: audio.nackCount ?? 0,
     pliCount: video.pliCount ?? 0,
   };
 }
@@ -75,10 +91,12 @@ export function viewerRates(now, before) {
 
 /** Sending side. The remote-inbound figures are what the server reports back. */
 export function publisherDigest(list, nowMs) {
-  const video = largest(list.filter((one) => one.type === "outbound-rtp" && one.kind === "video"));
+  const videos = list.filter((one) => one.type === "outbound-rtp" && one.kind === "video");
+  const layers = layersOf(videos);
+  const video = videos.find((one) => one.id === layers.find((layer) => layer.sent)?.id) ?? videos[0] ?? {};
   const audio = find(list, "outbound-rtp", "audio") ?? {};
   const remote = list.filter((one) => one.type === "remote-inbound-rtp");
-  const remoteVideo = remote.find((one) => one.kind === "video") ?? {};
+  const remoteVideo = remote.filter((one) => one.kind === "video");
   const pair = selectedPair(list) ?? {};
   return {
     atMs: nowMs,
@@ -86,7 +104,8 @@ export function publisherDigest(list, nowMs) {
     bytesSent: sum(list, "bytesSent"),
     packetsSent: sum(list, "packetsSent"),
     audioPacketsSent: audio.packetsSent ?? 0,
-    framesEncoded: video.framesEncoded ?? 0,
+    // Of all layers: the line may hold any of them back while the camera works.
+    framesEncoded: videos.reduce((total, one) => total + (one.framesEncoded ?? 0), 0),
     framesPerSecond: number(video.framesPerSecond),
     frameWidth: number(video.frameWidth),
     frameHeight: number(video.frameHeight),
@@ -94,11 +113,41 @@ export function publisherDigest(list, nowMs) {
     encoder: video.encoderImplementation ?? null,
     targetBitrate: number(video.targetBitrate),
     availableBps: number(pair.availableOutgoingBitrate),
-    roundTripTime: number(remoteVideo.roundTripTime) ?? number(pair.currentRoundTripTime),
-    fractionLost: number(remoteVideo.fractionLost),
+    roundTripTime: worst(remoteVideo, "roundTripTime") ?? number(pair.currentRoundTripTime),
+    fractionLost: worst(remoteVideo, "fractionLost"),
     reportsReceived: remote.reduce((n, one) => n + (one.roundTripTimeMeasurements ?? 0), 0),
     responsesReceived: pair.responsesReceived ?? 0,
+    layers,
   };
+}
+
+/**
+ * Encodings of the picture, richest first. `sent`: the browser gives it bits now.
+ * @returns {{id: string, rid: string|null, sent: boolean, width: number|null, height: number|null,
+ *   fps: number|null, bytesSent: number, limitation: string|null}[]}
+ */
+function layersOf(videos) {
+  const layers = videos.map((one) => ({
+    id: one.id,
+    rid: one.rid ?? null,
+    sent: one.active !== false && one.targetBitrate !== 0 && (one.framesEncoded ?? 0) > 0,
+    width: number(one.frameWidth),
+    height: number(one.frameHeight),
+    fps: number(one.framesPerSecond),
+    bytesSent: one.bytesSent ?? 0,
+    limitation: one.qualityLimitationReason ?? null,
+  }));
+  const rank = (layer) => RIDS.indexOf(layer.rid);
+  return layers.sort((a, b) => rank(b) - rank(a) || (b.width ?? 0) - (a.width ?? 0));
+}
+
+/** Bit/s of each layer between two publisher digests, by its id; null where it is new. */
+export function layerRates(now, before) {
+  const seconds = (now.atMs - before.atMs) / 1000;
+  const earlier = new Map(before.layers.map((layer) => [layer.id, layer.bytesSent]));
+  const rate = ({ id, bytesSent }) =>
+    seconds > 0 && earlier.has(id) ? (Math.max(0, bytesSent - earlier.get(id)) * 8) / seconds : null;
+  return new Map(now.layers.map((layer) => [layer.id, rate(layer)]));
 }
 
 function sum(list, name) {
@@ -107,17 +156,24 @@ function sum(list, name) {
     .reduce((total, one) => total + (one[name] ?? 0), 0);
 }
 
-function largest(streams) {
-  return streams.reduce((best, one) => ((one.frameWidth ?? 0) >= (best.frameWidth ?? 0) ? one : best), {});
+function worst(list, name) {
+  const values = list.map((one) => number(one[name])).filter((value) => value !== null);
+  return values.length > 0 ? Math.max(...values) : null;
 }
 
 export function publisherRates(now, before) {
   const seconds = (now.atMs - before.atMs) / 1000;
-  return { bitrateBps: seconds > 0 ? (step(now, before, "bytesSent") * 8) / seconds : null };
+  const bitrateBps = seconds > 0 ? (step(now, before, "bytesSent") * 8) / seconds : null;
+  return { bitrateBps, layerBps: layerRates(now, before) };
 }
 
-/** What the page reports about itself (POST /api/viewer/telemetry): W3C names, no identity. */
-export function telemetry(digest, state, sessionId) {
-  const { atMs: _at, transportPackets: _t, videoPackets: _v, audioPackets: _a, audioLevel: _l, ...figures } = digest;
-  return { session_id: sessionId, state, ...figures };
+const OWN = new Set(["atMs", "transportPackets", "videoPackets", "audioPackets", "videoBytes", "audioLevel"]);
+
+/**
+ * What the page reports about itself (POST /api/viewer/telemetry): W3C names, no identity.
+ * @param {import("./line_notice.js").Notice} line what it tells of its line
+ */
+export function telemetry(digest, state, sessionId, line) {
+  const figures = Object.fromEntries(Object.entries(digest).filter(([name]) => !OWN.has(name)));
+  return { session_id: sessionId, state, line, ...figures };
 }

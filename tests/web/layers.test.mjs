@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { codecOf, encodingsToTry, limitEncodings, preferred } from "../../viewer_web/core/layers.js";
+import { publisherDigest, publisherRates } from "../../viewer_web/core/stats_digest.js";
+
+const bps = { h: 2_200_000, m: 400_000, l: 90_000 };
+
+test("three layers, smallest first, 15 frames in the lowest", () => {
+  const [, three] = encodingsToTry("h264", bps);
+  assert.deepEqual(three, [
+    { rid: "l", scaleResolutionDownBy: 4, maxBitrate: 90_000, maxFramerate: 15 },
+    { rid: "m", scaleResolutionDownBy: 2, maxBitrate: 400_000 },
+    { rid: "h", scaleResolutionDownBy: 1, maxBitrate: 2_200_000 },
+  ]);
+});
+
+test("the last thing that is tried is one encoding that every browser knows", () => {
+  for (const codec of ["h264", "vp8", "vp9", "av1"]) {
+    assert.deepEqual(encodingsToTry(codec, bps).at(-1), [{ maxBitrate: 2_200_000 }]);
+  }
+});
+
+test("VP9 and AV1 are one encoding with temporal layers", () => {
+  const [first] = encodingsToTry("av1", bps);
+  assert.deepEqual(first, [{ maxBitrate: 2_200_000, scalabilityMode: "L1T3" }]);
+});
+
+test("a codec is taken from the address if we know it", () => {
+  assert.equal(codecOf("?codec=VP9"), "vp9");
+  assert.equal(codecOf("?codec=h263"), "h264");
+  assert.equal(codecOf(""), "h264");
+});
+
+test("a server that keeps the first encoding alone gets the whole picture", () => {
+  const kept = [{ rid: "l", scaleResolutionDownBy: 4, maxBitrate: 90_000, maxFramerate: 15 }];
+  limitEncodings(kept, bps);
+  assert.deepEqual(kept, [{ rid: "l", scaleResolutionDownBy: 1, maxBitrate: 2_200_000 }]);
+});
+
+test("another definition moves every layer's ceiling", () => {
+  const [, three] = encodingsToTry("h264", bps);
+  limitEncodings(three, { h: 900_000, m: 200_000, l: 60_000 });
+  assert.deepEqual(three.map((one) => one.maxBitrate), [60_000, 200_000, 900_000]);
+  assert.equal(three[0].scaleResolutionDownBy, 4);
+});
+
+test("the wanted codec goes first, H.264 of packetization mode 1 before that of mode 0", () => {
+  const codecs = [
+    { mimeType: "video/AV1" },
+    { mimeType: "video/VP8" },
+    { mimeType: "video/H264", sdpFmtpLine: "packetization-mode=0" },
+    { mimeType: "video/rtx" },
+    { mimeType: "video/H264", sdpFmtpLine: "packetization-mode=1" },
+  ];
+  const order = (codec) => preferred(codecs, codec).map((one) => codecs.indexOf(one));
+  assert.deepEqual(order("h264"), [4, 2, 1, 0, 3]);
+  assert.deepEqual(order("av1"), [0, 2, 4, 1, 3]);
+  assert.deepEqual(order("vp8"), [1, 2, 4, 0, 3]);
+});
+
+const outbound = (rid, width, frames, more = {}) => ({
+  type: "outbound-rtp", kind: "video", id: `O${rid}`, rid, frameWidth: width, framesEncoded: frames,
+  framesPerSecond: 30, bytesSent: frames * 1000, targetBitrate: 1e5, active: true, ...more,
+});
+
+test("layers are told richest first; one that is held back is not the picture", () => {
+  const held = { targetBitrate: 0, qualityLimitationReason: "bandwidth" };
+  const list = [outbound("l", 320, 100), outbound("m", 640, 90), outbound("h", 1280, 20, held)];
+  const digest = publisherDigest(list, 1000);
+  assert.deepEqual(digest.layers.map((one) => [one.rid, one.sent]), [["h", false], ["m", true], ["l", true]]);
+  assert.equal(digest.frameWidth, 640);
+  assert.equal(digest.framesEncoded, 210);
+  assert.equal(digest.layers[0].limitation, "bandwidth");
+});
+
+test("each layer has its own rate, a new one none yet", () => {
+  const before = publisherDigest([outbound("l", 320, 100), outbound("m", 640, 90)], 1000);
+  const now = publisherDigest([outbound("l", 320, 110), outbound("m", 640, 90), outbound("h", 1280, 1)], 2000);
+  const { layerBps } = publisherRates(now, before);
+  assert.deepEqual([...layerBps.entries()], [["Oh", null], ["Om", 0], ["Ol", 80_000]]);
+});
+
+test("the worst layer's loss is the uplink's", () => {
+  const remote = (fractionLost) => ({ type: "remote-inbound-rtp", kind: "video", fractionLost });
+  assert.equal(publisherDigest([remote(0), remote(0.04), remote(0.01)], 0).fractionLost, 0.04);
+});
