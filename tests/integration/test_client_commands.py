@@ -57,7 +57,16 @@ async def live(process: Process) -> dict[str, Any]:
 
 
 async def test_the_source_process_says_when_it_is_ready_and_ends_cleanly(hub: LiteHub) -> None:
-    words = ("-m", "hub.source", "--url", hub.url("/whip/s"), "--token-env", "WARDCAST_TOKEN")
+    words = (
+        "-m",
+        "hub.source",
+        "--url",
+        hub.url("/whip/s"),
+        "--token-env",
+        "WARDCAST_TOKEN",
+        "--layers",
+        "1",
+    )
     async with command(*words, "--json-status") as process:
         await live(process)
         session = hub.publisher
@@ -72,7 +81,9 @@ async def test_the_source_process_says_when_it_is_ready_and_ends_cleanly(hub: Li
 
 async def test_a_viewer_of_a_vp8_file_decodes_it(hub: LiteHub, tmp_path: Path) -> None:
     write_clip(tmp_path / "clip.mp4")
-    publish = wardcast("publish", hub.url("/whip/s"), "--file", str(tmp_path / "clip.mp4"))
+    publish = wardcast(
+        "publish", hub.url("/whip/s"), "--file", str(tmp_path / "clip.mp4"), "--layers", "1"
+    )
     async with command(*publish, "--codec", "vp8", "--json") as publisher:
         assert (await live(publisher))["codec"] == "OPUS + VP8"
         watch = wardcast("watch", hub.url("/whep/s"), "--decode", "--json", "--duration", "4")
@@ -91,7 +102,16 @@ async def test_a_viewer_of_a_vp8_file_decodes_it(hub: LiteHub, tmp_path: Path) -
 async def test_a_crowd_takes_its_tokens_in_turn(hub: LiteHub, tmp_path: Path) -> None:
     tokens = tmp_path / "tokens.json"
     tokens.write_text(json.dumps({"view_tokens": {"an-phu": TOKEN, "ha-bac": TOKEN}}))
-    source = ("-m", "hub.source", "--url", hub.url("/whip/s"), "--token-env", "WARDCAST_TOKEN")
+    source = (
+        "-m",
+        "hub.source",
+        "--url",
+        hub.url("/whip/s"),
+        "--token-env",
+        "WARDCAST_TOKEN",
+        "--layers",
+        "1",
+    )
     async with command(*source, "--json-status") as process:
         await live(process)
         watch = wardcast("watch", hub.url("/whep/s"), "--tokens-file", str(tokens), "--json")
