@@ -48,6 +48,9 @@ def _options() -> argparse.Namespace:
         "--players", type=_names(PLAYERS), default=PLAYERS, help=f"of {', '.join(PLAYERS)}"
     )
     parser.add_argument("--both-ways", action="store_true", help="loss also from the viewer")
+    parser.add_argument(
+        "--retries", type=int, default=1, help="of a loss row while the machine was too busy"
+    )
     parser.add_argument("--delay", type=float, default=20.0, help="ms each way; 0 for none")
     parser.add_argument("--phase", type=float, default=30.0, help="seconds at each rate")
     parser.add_argument("--crowd", type=int, default=neighbour.GOOD_VIEWERS, help="good viewers")
@@ -86,7 +89,9 @@ def scenarios(options: argparse.Namespace) -> dict[str, Scenario]:
     return {
         "loss": Scenario(
             f"Loss on the way to the viewer, {seconds:.0f} s each",
-            lambda: loss.run(options.loss, seconds, delay, _say, options.players, ways),
+            lambda: loss.run(
+                options.loss, seconds, delay, _say, options.players, ways, options.retries
+            ),
             report.loss_table,
         ),
         "rate": Scenario(

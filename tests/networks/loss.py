@@ -31,6 +31,9 @@ from tests.networks.series import Stretch, stretch
 
 SETTLE_S = 3.0
 """Between the first frames and the first loss: buffers have their size."""
+SOURCE_FPS = 30.0
+STARVED = 0.95
+"""A source that sends a smaller share of its frames has not enough of the processor."""
 Say = Callable[[str], None]
 
 
@@ -97,7 +100,19 @@ async def measure(
     finally:
         await on.commune.restore()
         await page.close()
+    if player == "repair off" and (figures.nacks or figures.rtx):
+        return LossRow(loss, player, None, f"its repair was not off: {figures.nacks} NACKs")
     return LossRow(loss, player, figures)
+
+
+def sent_fps(row: LossRow) -> float:
+    """Of the source meanwhile; 0 for a page that did not play."""
+    return (row.figures.sent or 0) / row.figures.seconds if row.figures else 0.0
+
+
+def starved(row: LossRow) -> bool:
+    """The machine was too busy for the source itself: the row says little about the line."""
+    return sent_fps(row) < STARVED * SOURCE_FPS
 
 
 async def run(
@@ -107,8 +122,10 @@ async def run(
     say: Say,
     players: Sequence[str] = (),
     direction: Direction = "down",
+    retries: int = 0,
 ) -> list[LossRow]:
-    """All players at each loss (0 … 1), one page after the other."""
+    """All players at each loss (0 … 1), one page after the other. A row whose source had not enough
+    of the processor is measured again, at most `retries` times; the least disturbed one counts."""
     rows = []
     janus = installed() and (not players or "Janus" in players)
     if not installed():
@@ -116,6 +133,9 @@ async def run(
     async with stage(delay_ms, janus=janus) as on:
         for loss in losses:
             for player in [one for one in on.players if not players or one in players]:
-                say(f"loss {loss:.0%}, {player}: {seconds:.0f} s")
-                rows.append(await measure(on, player, loss, seconds, direction))
+                tries: list[LossRow] = []
+                while not tries or (len(tries) <= retries and starved(tries[-1])):
+                    say(f"loss {loss:.0%}, {player}: {seconds:.0f} s")
+                    tries.append(await measure(on, player, loss, seconds, direction))
+                rows.append(max(tries, key=sent_fps))
     return rows

@@ -43,9 +43,9 @@
     show(peer);
     for (const kind of ["audio", "video"]) peer.addTransceiver(kind, { direction: "recvonly" });
     const offer = await peer.createOffer();
-    // Only the server is told so: what its answer leaves out, the browser does not use.
+    // Told to the browser too: it asks for what it offered itself, whatever the answer says.
     const sdp = repair ? offer.sdp : withoutRepair(offer.sdp);
-    await peer.setLocalDescription(offer);
+    await peer.setLocalDescription({ type: "offer", sdp });
     const answer = await fetch(url, {
       method: "POST",
       headers: { Authorization: `Bearer ${token}`, "Content-Type": "application/sdp" },

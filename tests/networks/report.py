@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tests.networks.blocked import BlockedRow
-from tests.networks.loss import LossRow
+from tests.networks.loss import SOURCE_FPS, STARVED, LossRow
 from tests.networks.neighbour import Crowd, NeighbourResult
 from tests.networks.rate import RatePhase, RateResult
 from tests.networks.rebind import RebindRow
 from tests.networks.series import Spell
-
-SOURCE_FPS = 30.0
-STARVED = 0.95
-"""A source that sent a smaller share of its frames had not enough of the processor."""
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
