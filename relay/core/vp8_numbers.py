@@ -117,11 +117,10 @@ def write_numbers(
         at, bits = payload_at + numbers.picture_id_at, numbers.picture_id.bits
         ids = _thinned(numbers.picture_id, thinning) + vectors.picture_id
         if bits == 15:
-            rows[:, at] = ids >> 8 & 0x7F | 0x80
-            rows[:, at + 1] = ids & 0xFF
+            rows[:, at : at + 2] = (ids | 0x8000).astype(">u2").view(np.uint8).reshape(-1, 2)
         else:
             rows[:, at] = ids & 0x7F
-    if numbers.tl0 is not None:
+    if numbers.tl0 is not None and vectors.tl0.any():
         rows[:, payload_at + numbers.tl0_at] = numbers.tl0 + vectors.tl0 & 0xFF
 
 
