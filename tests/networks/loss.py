@@ -111,8 +111,9 @@ def sent_fps(row: LossRow) -> float:
 
 
 def starved(row: LossRow) -> bool:
-    """The machine was too busy for the source itself: the row says little about the line."""
-    return sent_fps(row) < STARVED * SOURCE_FPS
+    """The machine was too busy for the source itself: the row says little about the line. A page
+    that did not play is never excused so."""
+    return row.figures is not None and sent_fps(row) < STARVED * SOURCE_FPS
 
 
 async def run(
