@@ -21,6 +21,7 @@ SUBSTITUTES = {
     "${WARDCAST_PUBLIC_URL": "https://example.vn",
     "${WARDCAST_HOST_ADDRESS": "203.0.113.7",
     "${REDIS_PASSWORD": "secret",
+    "${TURN_NAME": "turn.example.vn",
 }
 
 
@@ -46,7 +47,10 @@ def settings(environment: dict[str, str]) -> dict[str, str]:
 
 @pytest.mark.parametrize("service", ["hub", "origin", "relay-1", "relay-2"])
 def test_compose_sets_keys_that_exist(service: str) -> None:
-    config = load_config(None, settings(compose()["services"][service]["environment"]))
+    environment = compose()["services"][service]["environment"]
+    config = load_config(None, settings(environment))
+    assert config.turn.urls == ("turns:turn.example.vn:443?transport=tcp",)
+    assert environment["WARDCAST_TURN_SECRET"].startswith("${TURN_SECRET:?")
     assert config.http.tls == "off"
     assert config.store.redis.startswith("redis://:secret@")
 
@@ -63,6 +67,47 @@ def test_compose_gives_every_process_ports_of_its_own_and_time_to_drain() -> Non
     for service in media:
         assert int(service["stop_grace_period"].rstrip("s")) > HubConfig().relay.drain_seconds
         assert service["network_mode"] == "host"
+
+
+def turn_values(key: str) -> list[str]:
+    """Of a key in coturn's file."""
+    text = (DEPLOY / "coturn" / "turnserver.conf").read_text(encoding="utf-8")
+    return re.findall(rf"^{key}(?:=(.*))?$", text, re.M)
+
+
+def test_coturn_has_our_kind_of_credentials_and_no_secret() -> None:
+    assert turn_values("use-auth-secret") == [""]
+    assert turn_values("static-auth-secret") == []
+    assert turn_values("no-cli") == [""]
+
+
+def test_coturn_reaches_nobody_that_is_not_allowed() -> None:
+    assert turn_values("denied-peer-ip")[0] == "0.0.0.0-255.255.255.255"
+    assert turn_values("denied-peer-ip")[1].startswith("::-ffff:")
+    assert turn_values("allowed-peer-ip") == []
+    assert turn_values("no-multicast-peers") == [""]
+
+
+def test_coturns_firewall_is_about_its_relayed_ports_and_our_media_ports() -> None:
+    rules = (DEPLOY / "coturn" / "nftables.conf").read_text(encoding="utf-8")
+    (low,), (high,) = turn_values("min-port"), turn_values("max-port")
+    assert f"udp sport {low}-{high} " in rules
+    allowed = re.search(r"dport != \{ (.*) \}", rules)
+    assert allowed is not None
+    spans = [span.partition("-") for span in allowed[1].split(", ")]
+    for name in ("hub", "origin", "relay-1", "relay-2"):
+        port = int(compose()["services"][name]["environment"]["WARDCAST_MEDIA__PORT"])
+        assert any(int(a) <= port <= int(b or a) for a, _, b in spans), port
+
+
+def test_coturns_quotas_hold_a_commune_with_all_its_screens_and_every_commune() -> None:
+    (user,), (total,) = turn_values("user-quota"), turn_values("total-quota")
+    (low,), (high,) = turn_values("min-port"), turn_values("max-port")
+    media = HubConfig().media
+    # Two servers, and a second leg while a screen moves.
+    assert int(user) >= media.max_viewers_per_commune * 4
+    assert int(total) >= media.max_viewers * 4
+    assert int(high) - int(low) + 1 >= int(total)
 
 
 def test_no_secret_has_a_value() -> None:
@@ -140,3 +185,5 @@ def test_fronts_hold_no_event_back_and_log_no_query() -> None:
     caddy = (DEPLOY / "caddy" / "Caddyfile").read_text(encoding="utf-8")
     assert caddy.count("reverse_proxy") == caddy.count("flush_interval -1")
     assert "delete ticket" in caddy
+    for header in ("request>headers>Authorization", "resp_headers>Location", "resp_headers>Link"):
+        assert f"{header} delete" in caddy
