@@ -108,7 +108,8 @@ class LineEstimate:
             self._on_full(now_ms, by_loss=by_loss and not waits)
             return True
         if queue.standing_ms() < EASY_QUEUE_MS and not probing:
-            self.bps = max(self.bps, self.came_bps(PROVEN_WINDOW_MS))
+            if self.bps != UNKNOWN_BPS:
+                self.bps = max(self.bps, self.came_bps(PROVEN_WINDOW_MS))
             self._learn_floor(now_ms)
         return False
 
