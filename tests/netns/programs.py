@@ -36,7 +36,9 @@ def wardcast(*arguments: str) -> list[str]:
 
 
 @contextlib.asynccontextmanager
-async def demo_in(host: Host, *arguments: str) -> AsyncIterator[tuple[dict[str, Any], HostProcess]]:
+async def demo_in(
+    host: Host, *arguments: str, env: Mapping[str, str] | None = None
+) -> AsyncIterator[tuple[dict[str, Any], HostProcess]]:
     """`wardcast demo --json` at the host's address: what it printed, and its process.
 
     It is stopped at the end if it still runs. Raises ProcessEnded with its words when it cannot
@@ -44,7 +46,7 @@ async def demo_in(host: Host, *arguments: str) -> AsyncIterator[tuple[dict[str, 
     """
     ports = ("--http-port", "0", "--media-port", "0", "--tls-port", "0")
     process = await host.spawn(
-        wardcast("demo", "--json", "--host", host.address, *ports, *arguments)
+        wardcast("demo", "--json", "--host", host.address, *ports, *arguments), env
     )
     try:
         yield await process.json_line(READY_TIMEOUT_S), process

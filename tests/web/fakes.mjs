@@ -145,6 +145,8 @@ export class FakeServer {
   redirectTo = null;
   refuse = null;
   restartStatus = 200;
+  /** Answer to OPTIONS: by default one that comes too late. */
+  options = new Promise(() => {});
   #serial = 0;
 
   get fetch() {
@@ -160,6 +162,7 @@ export class FakeServer {
     const { origin, pathname } = new URL(url);
     if (this.down || this.dead.has(origin)) throw new TypeError("failed to fetch");
     if (this.mute.has(origin)) return new Promise(() => {});
+    if (method === "OPTIONS") return this.options;
     if (pathname.endsWith("/sse") && method === "POST") return reply(201, "", { Location: "sse/1" });
     if (pathname.endsWith("/sse/1")) return this.#events();
     if (pathname.startsWith("/session/")) return this.#session(pathname, method, headers);

@@ -1,8 +1,35 @@
 /**
- * Our description is applied when the server has answered: a peer gathers from then on, and must
- * know the TURN servers that the answer names (RFC 9725 section 4.6). An offer needs no candidate
- * of ours, since the server learns our address from STUN; so nothing is lost by the wait.
+ * A peer gathers once its local description is applied, and must know the TURN servers by then
+ * (RFC 9725 section 4.6). The offer itself needs no candidate of ours, since the server learns our
+ * address from STUN: it is posted at once, and gathering begins as soon as OPTIONS or the answer
+ * to the POST, whichever comes first, has named the servers.
  */
+
+/**
+ * Make an offer, post it, apply it.
+ * @param {RTCPeerConnection} peer
+ * @param {import("./http_session.js").HttpSession} session
+ * @param {AbortSignal} signal
+ * @returns {Promise<{kind: "answer"|"counter_offer", sdp: string}>} throws HttpProblem
+ */
+export async function postOffer(peer, session, signal) {
+  const asked = session.askIceServers(signal);
+  const offer = await peer.createOffer();
+  let applied = null;
+  let over = false;
+  const apply = (servers) => (applied ??= applyLocal(peer, offer, servers));
+  void asked.then((servers) => {
+    // A failure is seen by whoever applies the answer.
+    if (servers !== null && !over) apply(servers).catch(() => {});
+  });
+  try {
+    const reply = await session.post(offer.sdp, signal);
+    if (reply.kind === "answer") await apply(session.iceServers);
+    return reply;
+  } finally {
+    over = true;
+  }
+}
 
 /**
  * @param {RTCPeerConnection} peer

@@ -64,6 +64,20 @@ export class HttpSession {
   }
 
   /**
+   * The ICE servers that the endpoint names to whoever may open a session.
+   * @returns {Promise<RTCIceServer[]|null>} null when it does not say
+   */
+  async askIceServers(signal) {
+    try {
+      const response = await this.send("OPTIONS", this.#endpoint, { signal });
+      return response.ok ? iceServers(parseLinks(response.headers.get("Link") ?? "")) : null;
+    } catch {
+      // Nothing hangs on it: the answer to the POST names them too.
+      return null;
+    }
+  }
+
+  /**
    * POST the offer.
    * @returns {Promise<{kind: "answer"|"counter_offer", sdp: string}>} a counter-offer (406) is to
    *   be answered with `answer()`

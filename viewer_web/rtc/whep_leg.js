@@ -7,7 +7,7 @@ import { HttpProblem } from "../core/problem.js";
 import { answerAfterRestart, restartFragment } from "../core/sdp.js";
 import { statsList, viewerDigest } from "../core/stats_digest.js";
 import { followSessionEvents } from "./event_stream.js";
-import { applyLocal } from "./gathering.js";
+import { applyLocal, postOffer } from "./gathering.js";
 import { HttpSession } from "./http_session.js";
 
 export const EVENT_NAMES = ["active", "inactive", "reconnect", "viewercount"];
@@ -58,10 +58,9 @@ export class WhepLeg {
     for (const kind of ["audio", "video"]) {
       this.#peer.addTransceiver(kind, { direction: "recvonly" });
     }
-    const offer = await this.#peer.createOffer();
-    const reply = await this.session.post(offer.sdp, this.#abort.signal);
+    const reply = await postOffer(this.#peer, this.session, this.#abort.signal);
     if (reply.kind === "counter_offer") await this.#acceptOffer(reply.sdp);
-    else await this.#acceptAnswer(offer, reply.sdp);
+    else await this.#setRemote({ type: "answer", sdp: reply.sdp });
     this.#follow();
   }
 
@@ -122,11 +121,6 @@ export class WhepLeg {
       if (!this.closed) this.#on.transport?.(peer.connectionState);
     });
     return peer;
-  }
-
-  async #acceptAnswer(offer, sdp) {
-    await applyLocal(this.#peer, offer, this.session.iceServers);
-    await this.#setRemote({ type: "answer", sdp });
   }
 
   /** 406 flow: the server offers, a fresh peer answers by PATCH. */

@@ -3,7 +3,7 @@
 import { HttpProblem } from "../core/problem.js";
 import { answerAfterRestart, restartFragment, withCodecParameters } from "../core/sdp.js";
 import { publisherDigest, statsList } from "../core/stats_digest.js";
-import { applyLocal } from "./gathering.js";
+import { applyLocal, postOffer } from "./gathering.js";
 import { HttpSession } from "./http_session.js";
 
 /** In-band FEC for lossy uplinks; DTX off, so that a quiet hall does not look like a dead link. */
@@ -48,10 +48,8 @@ export class WhipLeg {
     };
     sender("audio");
     preferH264(sender("video"), this.#env.videoCodecs());
-    const offer = await this.#peer.createOffer();
-    const reply = await this.session.post(offer.sdp, this.#abort.signal);
+    const reply = await postOffer(this.#peer, this.session, this.#abort.signal);
     if (reply.kind !== "answer") throw new HttpProblem(502, "");
-    await applyLocal(this.#peer, offer, this.session.iceServers);
     const voice = withCodecParameters(reply.sdp, /^opus$/i, OPUS);
     await this.#setAnswer(withCodecParameters(voice, VIDEO_CODECS, START));
     await this.limit(settings);
