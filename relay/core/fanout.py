@@ -22,6 +22,7 @@ from relay.core.source import Source
 from relay.core.thinning import NO_CAP, Thinning
 from relay.core.trains import TrainPlan, plan_trains
 from relay.core.transport_sequence import TransportSequence
+from relay.core.voice_form import VoiceForm
 from relay.core.vp8_numbers import Vp8Vectors, vp8_numbers, write_numbers
 
 CHUNK_ROWS = 1024
@@ -35,7 +36,8 @@ class LaneGroup:
     """Lanes that take one source with one header layout and one cap. Vectors of n.
 
     thinning: closes up what is above the cap. vp8: offsets, None while VP8 numbers stay as they
-    are. start_max: highest splice start among them: packets before it are not for everybody.
+    are. voice: the form of sound with older frames, None for as it came. start_max: highest splice
+    start among them: packets before it are not for everybody.
     """
 
     layout: HeaderLayout
@@ -48,6 +50,7 @@ class LaneGroup:
     start_max: int
     thinning: Thinning | None
     vp8: Vp8Vectors | None
+    voice: VoiceForm | None
 
 
 class FanOut:
@@ -80,6 +83,9 @@ class FanOut:
             chosen, chosen_plan = _choose(group.thinning, packets, plan)
             if not chosen:
                 continue
+            if group.voice is not None:
+                yield from self._forward_voice(group, group.voice, source, chosen, now_ms)
+                continue
             if all(p.seq >= group.start_max for p in chosen):
                 yield from self._forward_group(group, chosen, chosen_plan, now_ms)
             else:
@@ -108,6 +114,25 @@ class FanOut:
             ts = source_ts[None, :] + group.ts_offset[first:last, None]
             yield self._write(group, packets, plan, ts, now_ms, first, last, original_time=True)
 
+    def _forward_voice(
+        self,
+        group: LaneGroup,
+        form: VoiceForm,
+        source: Source,
+        packets: Sequence[MediaPacket],
+        now_ms: float,
+    ) -> Iterator[SendBatch]:
+        """Sound with older frames, packet by packet: it is never padded, so that a resend is the
+        same to the byte."""
+        starts = self._table.start_seq[group.lanes]
+        for packet in packets:
+            lanes = group.lanes[starts <= packet.seq]
+            if len(lanes):
+                part = group if len(lanes) == len(group.lanes) else self._group_of(lanes)
+                built = source.voice.packet(packet, form)
+                plan = plan_trains([len(built.payload)])
+                yield from self._forward_group(part, [built], plan, now_ms)
+
     def _forward_late(
         self, group: LaneGroup, packets: Sequence[MediaPacket], now_ms: float
     ) -> Iterator[SendBatch]:
@@ -130,9 +155,21 @@ class FanOut:
                 (table.state == LaneState.LIVE) & (table.current == source_number)
             )
             kinds = table.layout[live] * (NO_CAP + 1) + table.temporal_cap[live]
-            groups = [self._group_of(live[kinds == n]) for n in np.unique(kinds)]
+            parts = [live[kinds == n] for n in np.unique(kinds)]
+            groups = [self._group_of(part) for whole in parts for part in self._by_voice(whole)]
             self._groups[source_number] = groups
         return groups
+
+    def _by_voice(self, lanes: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+        """Lanes of one form of sound each."""
+        if not self._table.voice_level[lanes].any():
+            return [lanes]
+        forms: dict[VoiceForm | None, list[int]] = {}
+        for index in lanes.tolist():
+            lane = self._table.lanes[index]
+            splice = None if lane is None else lane.current
+            forms.setdefault(None if splice is None else splice.voice, []).append(index)
+        return [np.array(part, np.intp) for part in forms.values()]
 
     def _group_of(self, lanes: npt.NDArray[np.intp]) -> LaneGroup:
         table = self._table
@@ -155,6 +192,7 @@ class FanOut:
             start_max=int(table.start_seq[lanes].max()),
             thinning=thinning,
             vp8=vp8,
+            voice=None if splice is None else splice.voice,
         )
 
     def _write(

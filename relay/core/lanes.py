@@ -22,6 +22,7 @@ from relay.core.negotiation import CodecParameters
 from relay.core.packet import MediaPacket
 from relay.core.source import Source
 from relay.core.thinning import NO_CAP, Thinning
+from relay.core.voice_form import VoiceForm, voice_form
 from relay.core.vp8_numbers import UNMOVED, Vp8Numbers, Vp8Offsets, offsets_after, seen, vp8_numbers
 
 MAX_SPLICES = 16
@@ -49,7 +50,8 @@ class Splice:
     Output sequence = source sequence + seq_offset, after `thinning` (if there is one) has closed up
     what is above the lane's cap of temporal layers. Source timestamps up to `fast_end` map to
     fast_base + (ts - fast_start) / speed (the join burst); later ones to ts + ts_offset. vp8: what
-    picture id and TL0PICIDX are moved by.
+    picture id and TL0PICIDX are moved by. voice: the form in which sound is sent, None for as it
+    came.
     """
 
     source: Source
@@ -65,6 +67,7 @@ class Splice:
     fast_last_seq: int = -1
     thinning: Thinning | None = None
     vp8: Vp8Offsets = UNMOVED
+    voice: VoiceForm | None = None
 
     @property
     def first_output_seq(self) -> int:
@@ -131,8 +134,9 @@ class LaneTable:
     state: int8. target, current: int64 source numbers (-1: none): wanted, and being forwarded.
     seq_offset, ts_offset, start_seq: int64, of the current splice. last_seq, last_ts: int64
     extended, highest sent. last_ms: float64 when that was. packets, octets: int64 sent.
-    temporal_cap: int8, temporal layers above it are left out; wanted_cap: and will be, as soon as
-    that can be changed. vp8_picture_id, vp8_tl0: int64, offsets of the current splice.
+    voice_level: int8, older frames that sound carries. temporal_cap: int8, temporal layers above it
+    are left out; wanted_cap: and will be, as soon as the codec allows it. vp8_picture_id, vp8_tl0:
+    offsets of the current splice.
     """
 
     def __init__(self) -> None:
@@ -153,6 +157,7 @@ class LaneTable:
         self.seq_offset: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
         self.ts_offset: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
         self.start_seq: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
+        self.voice_level: npt.NDArray[np.int8] = np.zeros(capacity, np.int8)
         self.temporal_cap: npt.NDArray[np.int8] = np.full(capacity, NO_CAP, np.int8)
         self.wanted_cap: npt.NDArray[np.int8] = np.full(capacity, NO_CAP, np.int8)
         self.vp8_picture_id: npt.NDArray[np.int64] = np.zeros(capacity, np.int64)
@@ -166,7 +171,15 @@ class LaneTable:
     _VECTORS = (
         *("state", "peer", "ssrc", "payload_type", "layout", "target", "current"),
         *("seq_offset", "ts_offset", "start_seq", "last_seq", "last_ts", "last_ms"),
-        *("packets", "octets", "temporal_cap", "wanted_cap", "vp8_picture_id", "vp8_tl0"),
+        *(
+            "packets",
+            "octets",
+            "voice_level",
+            "temporal_cap",
+            "wanted_cap",
+            "vp8_picture_id",
+            "vp8_tl0",
+        ),
     )
 
     def add(
@@ -238,8 +251,29 @@ class LaneTable:
         splice.thinning = source.thinned(int(cap)) if cap < NO_CAP else None
         splice.seq_offset = int(self.last_seq[index]) + 1 - splice.place(first_seq)
         splice.vp8 = self._vp8_offsets(lane, splice)
+        self._set_voice(lane, splice, codec.payload_type)
         self._begin(lane, splice)
         return splice
+
+    def change_voice(self, lane: Lane, level: int, first_seq: int) -> None:
+        """Send sound with so many older frames from packet `first_seq` of the lane's source on."""
+        self.voice_level[lane.index] = level
+        old = lane.current
+        if old is None:
+            return
+        codec = match_codec(old.source.codec, lane.codecs)
+        splice = replace(old, first_source_seq=first_seq)
+        self._set_voice(lane, splice, old.payload_type if codec is None else codec.payload_type)
+        if splice.voice != old.voice:
+            self.generation += 1
+            self._begin(lane, splice)
+
+    def _set_voice(self, lane: Lane, splice: Splice, plain_type: int) -> None:
+        form = None
+        if splice.source.kind == "audio":
+            form = voice_form(lane.codecs, int(self.voice_level[lane.index]))
+        splice.voice = form
+        splice.payload_type = plain_type if form is None else form.red_type
 
     def change_cap(self, lane: Lane, cap: int, first_seq: int) -> None:
         """Leave out temporal layers above `cap` from packet `first_seq` of the lane's source on."""

@@ -111,7 +111,11 @@ class Retransmitter:
         if splice is None or packet is None:
             self.drops[DropReason.NACK_NOT_IN_HISTORY] += 1
             return None
-        packet = _as_seen(splice, packet)
+        seen = _as_seen(splice, packet)
+        if seen is None:
+            self.drops[DropReason.NACK_NOT_IN_HISTORY] += 1
+            return None
+        packet = seen
         if len(packet.payload) > self._budget_bytes:
             self.drops[DropReason.RATE_LIMITED] += 1
             return None
@@ -141,6 +145,7 @@ class Retransmitter:
         if packet.seq <= splice.fast_last_seq:
             return None
         padding = splice.source.paddings[packet.seq & (len(splice.source.paddings) - 1)]
+        padding = 0 if splice.voice is not None else padding
         wire, transport_at = build_packet(lane.layout, packet, padding, packet.arrival_ms)
         if transport_at:
             return None
@@ -180,9 +185,11 @@ class Retransmitter:
         self._budget_ms = now_ms
 
 
-def _as_seen(splice: Splice, packet: MediaPacket) -> MediaPacket:
+def _as_seen(splice: Splice, packet: MediaPacket) -> MediaPacket | None:
     """The packet as the viewer would have had it. One that came too late to close up its number,
-    and is above the viewer's cap, carries nothing."""
+    and is above the viewer's cap, carries nothing. None for sound whose form is forgotten."""
+    if splice.voice is not None:
+        return splice.source.voice.built(packet, splice.voice)
     if not splice.keeps(packet):
         return packet._replace(payload=b"")
     renumber = splice.thinning is not None or splice.vp8 != UNMOVED

@@ -268,7 +268,14 @@ class StreamRouter:
     def decide_lines(self, now_ms: float) -> list[tuple[str, LineStatus]]:
         """Choose layers by what the lines carry, some ten times a second; returns (viewer id,
         status) of those who get something else than before."""
-        return self.lines.poll_slowly(now_ms)
+        changed = self.lines.poll_slowly(now_ms)
+        for viewer in self.viewers.values():
+            lane, line = viewer.lanes.get("audio"), self.lines.line_of(viewer.id)
+            if lane is not None and line is not None:
+                losses = (report.loss_ratio for report in viewer.report.tracks.values())
+                level = line.voice_level(max(losses, default=0.0), now_ms)
+                self.tracks["audio"].set_voice_level(lane, level)
+        return changed
 
     def ask_for_waiting(self, now_ms: float) -> None:
         """Wish for a key frame if viewers have been waiting for one; some ten times a second."""

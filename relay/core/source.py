@@ -11,6 +11,7 @@ from relay.core.keyframes import KeyframeRequester
 from relay.core.negotiation import CodecParameters, Kind
 from relay.core.packet import MediaPacket
 from relay.core.thinning import Thinning
+from relay.core.voice_form import VoiceForms
 from relay.core.vp8_numbers import picture_id_of
 
 RATE_WINDOW_MS = 1000.0
@@ -91,6 +92,7 @@ class Source:
         self.top_temporal_id = 0
         """The highest that a packet has had."""
         self._thinnings: dict[int, Thinning] = {}
+        self.voice = VoiceForms(self.history.get)
         self._window_ms: float | None = None
         self._window_bytes = 0
         self._window_wire = [0] * TEMPORAL_LAYERS

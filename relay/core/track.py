@@ -180,6 +180,14 @@ class Track:
         self._wishes[lane.index] = replace(self.wish_of(lane), max_temporal_id=cap)
         self._cap(lane, cap)
 
+    def set_voice_level(self, lane: Lane, level: int) -> None:
+        """So many older frames in each packet of sound from the next one on; nothing changes for a
+        viewer that knows no RED."""
+        splice = lane.current
+        if splice is None or level == self.table.voice_level[lane.index]:
+            return
+        self.table.change_voice(lane, level, splice.source.history.head_seq + 1)
+
     def _cap(self, lane: Lane, cap: int) -> None:
         """Fewer layers from the next frame on, more from the next at which its codec allows it."""
         self.table.wanted_cap[lane.index] = cap

@@ -34,6 +34,8 @@ from relay.transport.parameters import DtlsRole
 STREAM_ID = "wardcast"
 _CLOCK_RATES = (48_000, 90_000)
 _FORWARDED = {"audio": ("OPUS",), "video": ("H264", "VP8", "VP9", "AV1")}
+_BESIDE = {"audio": ("RED",), "video": ()}
+"""What a codec may be wrapped in; nothing alone."""
 _EXTENSIONS = frozenset(
     {EXT_MID, EXT_ABS_SEND_TIME, EXT_AUDIO_LEVEL, EXT_VIDEO_ORIENTATION, EXT_TRANSPORT_CC}
 )
@@ -95,6 +97,7 @@ def _negotiate(
         raise OfferRefused(f"the {section.kind} on the air is {needed}, which was not offered")
     if first is not None:
         usable = (first, *(c for c in usable if c is not first))
+    usable += tuple(c for c in section.codecs if c.name in _BESIDE[section.kind])
     extensions = _writable(section)
     if "transport-cc" not in congestion:
         extensions.pop(EXT_TRANSPORT_CC, None)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.core.codecs.base import AUDIO_FRAME, CodecError, PayloadInfo
 
 MAX_BLOCKS = 16
+MAX_OFFSET_TICKS = 0x3FFF
+MAX_BLOCK_BYTES = 0x03FF
+"""Of an older block: 14 and 10 bits in its header."""
 
 _FOLLOWS = 0x80
 _HEADER_BYTES = 4
@@ -43,6 +47,24 @@ def parse_red(payload: bytes) -> tuple[RedBlock, ...]:
         at += length
     blocks.append(RedBlock(primary_type, 0, payload[at:]))
     return tuple(blocks)
+
+
+def build_red(blocks: Sequence[RedBlock]) -> bytes:
+    """A payload of blocks, oldest first; the last is the primary one.
+
+    Raises ValueError for no block, or an older one whose offset or length its header cannot say.
+    """
+    if not blocks:
+        raise ValueError("RED needs a primary block")
+    headers = bytearray()
+    for block in blocks[:-1]:
+        offset, length = block.timestamp_offset, len(block.data)
+        if not 0 <= offset <= MAX_OFFSET_TICKS or length > MAX_BLOCK_BYTES:
+            raise ValueError(f"RED block of {length} bytes, {offset} ticks back")
+        word = (_FOLLOWS | block.payload_type) << 24 | offset << 10 | length
+        headers += word.to_bytes(_HEADER_BYTES, "big")
+    headers.append(blocks[-1].payload_type)
+    return bytes(headers) + b"".join(block.data for block in blocks)
 
 
 def inspect_red(payload: bytes) -> PayloadInfo:

@@ -18,6 +18,7 @@ from relay.core.line.layer_choice import Reason, position, rate_of, steps
 from relay.core.line.line_state import LineState, LineStatus
 from relay.core.line.probe import STEP, TOO_LONG_MS, Prober
 from relay.core.line.signs import LineSigns
+from relay.core.line.voice_repair import VoiceRepair
 from relay.core.retransmit import BUDGET_BPS
 from relay.core.rtcp_feedback import TransportFeedback
 from relay.core.source import Source
@@ -64,6 +65,7 @@ class ViewerLine:
         self.estimate = LineEstimate(start_bps)
         self.prober = Prober()
         self.signs = LineSigns()
+        self.voice = VoiceRepair()
         self.status = LineStatus()
         self.can_watch = lane.rtx_ssrc is not None and lane.layout.transport_cc_id > 0
         self.watching = self.can_watch
@@ -144,6 +146,11 @@ class ViewerLine:
         self.estimate.on_bound(0.6 * max(self._sent_bps(), 1.0), now_ms)
 
     # -- decisions
+
+    def voice_level(self, reported_loss: float, now_ms: float) -> int:
+        """How many older frames its sound should carry. reported_loss: the worst of its reports."""
+        told = self.estimate.loss_ratio if self.watching else 0.0
+        return self.voice.update(max(told, reported_loss), self.estimate.bps, now_ms)
 
     def decide(self, now_ms: float) -> None:
         """Choose the layer; some ten times a second, and when the line is found full."""
