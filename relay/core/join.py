@@ -17,7 +17,9 @@ from relay.core.source import Source
 BURST_BPS = 20_000_000.0
 """Rate that a join burst aims at when nothing is known of the viewer's line."""
 
-MIN_SPEED = 3.0
+MIN_SPEED, SLOWEST = 3.0, 1.25
+"""A line that carries less than MIN_SPEED times the picture is not sent a kept group, which would
+fill it, unless there is nothing else."""
 MAX_SPEED = 16.0
 TICK_MS = 5.0
 MAX_PACKETS_PER_TICK = 64
@@ -51,7 +53,9 @@ def plan_join(
     if keyframe is None:
         return JoinPlan(0.0, can_ask)
     stream_bps = max(source.bitrate_bps, 100_000.0)
-    speed = min(MAX_SPEED, max(MIN_SPEED, line_bps / stream_bps))
+    speed = min(MAX_SPEED, line_bps / stream_bps)
+    if speed < MIN_SPEED:
+        return JoinPlan(0.0, True) if can_ask else JoinPlan(max(SLOWEST, speed), False)
     age_ms = now_ms - keyframe.arrival_ms
     caught_up_ms = max(
         age_ms / (speed - 1), history.bytes_since_keyframe * 8000 / max(line_bps, stream_bps)

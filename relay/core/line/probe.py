@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from relay.core.line.feedback import Arrival
 
 MIN_PROBE_MS, MAX_PROBE_MS = 250.0, 1500.0
-PROBE_BYTES = 34_000.0
+PROBE_BYTES = 30_000.0
 """Lines let some 16 kB through at any rate: a probe at twice their own must send more than that."""
 TICK_MS = 10.0
 VERDICT_MS = 400.0
@@ -26,7 +26,7 @@ FIRST_PAUSE_MS = 700.0
 MAX_PAUSE_MS = 3500.0
 PAUSE_GROWTH = 1.8
 PASSED = 0.88
-STEP = 2.0
+STEP = 2.6
 """Of what is known to come through: the next probe goes no higher."""
 TOO_LONG_MS = 100.0
 """A queue of this height breaks a probe off before it costs sound."""

@@ -179,10 +179,14 @@ class ViewerLine:
     def _stop_what_does_not_fit(self, target: Source | None, now_ms: float) -> None:
         """A picture that floods the line is stopped before what replaces it is there: else the
         sound would drown with it."""
-        splice = self.lane.current
-        if target is None or splice is None or splice.source is target:
+        splice, state = self.lane.current, self._track.state_of(self.lane)
+        if target is None or splice is None or state not in (LaneState.LIVE, LaneState.BURST):
             return
-        if self._track.state_of(self.lane) != LaneState.LIVE:
+        if state == LaneState.BURST and now_ms == self.estimate.congested_ms:
+            # The join's burst is faster than the line: begin anew, slower.
+            self._track.replace_now(self.lane, target, self.estimate.bps, now_ms)
+            return
+        if splice.source is target:
             return
         rate = rate_of(splice.source)
         patient = self._full_since_ms is None or now_ms - self._full_since_ms < PATIENT_MS
