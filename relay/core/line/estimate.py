@@ -19,8 +19,9 @@ from collections.abc import Sequence
 from relay.core.line.feedback import Arrival
 from relay.core.line.queue_delay import QueueDelay
 
-CAPACITY_WINDOW_MS = 200.0
-"""What came through in this time while the line was full is what it carries."""
+CAPACITY_WINDOW_MS, THIN_WINDOW_MS, FEW_PACKETS = 200.0, 800.0, 12
+"""What came through in this time while the line was full is what it carries; of few packets a
+longer time."""
 PROVEN_WINDOW_MS = 1500.0
 LOSS_WINDOW_MS = 1000.0
 LOSS_LIMIT = 0.10
@@ -32,12 +33,14 @@ MIN_PACKETS = 20
 STALE_MS = 400.0
 """Without feedback for this long nothing is known."""
 STANDING_QUEUE_MS, DEEP_QUEUE_MS = 60.0, 250.0
-TALL_QUEUE_MS, TALL_WINDOW_MS = 120.0, 300.0
+TALL_QUEUE_MS, TALL_WINDOW_MS = 120.0, 200.0
 """A queue of this height need not stand as long."""
 EASY_QUEUE_MS = 25.0
 BACKOFF = 0.92
 """Of what came through: the rest empties the queue."""
 DECREASE_INTERVAL_MS = 250.0
+STUBBORN_MS, STUBBORN_BACKOFF = 800.0, 0.85
+"""A queue that stands this long although less is sent needs less still."""
 FLOOR_TRIAL_MS = 1200.0
 WELL_BELOW = 0.75
 """A loss while so much less is sent than the line carries is the line's own."""
@@ -68,6 +71,7 @@ class LineEstimate:
         self._fell_from_bps: float | None = None
         """Where a fall for loss alone began."""
         self._fed_ms: float | None = None
+        self._full_since_ms = float("inf")
 
     @property
     def delay_ms(self) -> float:
@@ -105,8 +109,10 @@ class LineEstimate:
             or queue.standing_ms() > STANDING_QUEUE_MS
         )
         if waits or by_loss or self._collapsed(now_ms):
+            self._full_since_ms = min(self._full_since_ms, now_ms)
             self._on_full(now_ms, by_loss=by_loss and not waits)
             return True
+        self._full_since_ms = float("inf")
         if queue.standing_ms() < EASY_QUEUE_MS and not probing:
             if self.bps != UNKNOWN_BPS:
                 self.bps = max(self.bps, self.came_bps(PROVEN_WINDOW_MS))
@@ -135,11 +141,19 @@ class LineEstimate:
         since_ms = self._came[-1][0] - window_ms
         return sum(bits for at_ms, bits in self._came if at_ms > since_ms) * 1000 / window_ms
 
+    def _capacity_bps(self) -> float:
+        since_ms = self._came[-1][0] - CAPACITY_WINDOW_MS if self._came else 0.0
+        recent = sum(at_ms > since_ms for at_ms, _ in self._came)
+        return self.came_bps(CAPACITY_WINDOW_MS if recent >= FEW_PACKETS else THIN_WINDOW_MS)
+
     def _on_full(self, now_ms: float, *, by_loss: bool) -> None:
         self.congested_ms = now_ms
         if now_ms - self._decreased_ms < DECREASE_INTERVAL_MS:
             return
-        bound = max(self.came_bps(CAPACITY_WINDOW_MS) * BACKOFF, MIN_BPS)
+        bound = self._capacity_bps() * BACKOFF
+        if now_ms - self._full_since_ms >= STUBBORN_MS and self.queue.standing_ms() > TALL_QUEUE_MS:
+            bound = min(bound, self.bps * STUBBORN_BACKOFF)
+        bound = max(bound, MIN_BPS)
         if bound >= self.bps:
             return
         if by_loss:

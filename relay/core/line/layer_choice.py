@@ -18,6 +18,9 @@ KEEP_MARGIN, RAISE_MARGIN = 1.08, 0.95
 """A layer that is being sent is kept until the line falls this far below its rate; a richer one
 must fit with room to spare."""
 
+SOLE_MARGIN = 1.3
+"""A picture of one size with nothing below it is not given up for a small want."""
+
 RANK_MARGIN = 1.3
 """Layers of one picture size change places when one has this much more bitrate."""
 
@@ -133,6 +136,8 @@ def choose_layer(
     at = position(ladder, current)
     for i, step in enumerate(ladder):
         margin = KEEP_MARGIN if i == at else RAISE_MARGIN if i < at else 1.0
+        if len(ladder) == 1 and i == at:
+            margin = SOLE_MARGIN
         if step.rate_bps <= wish.budget_bps * margin:
             cap = min(step.cap, wish.max_temporal_id)
             return LayerChoice(step.source, reason if i == 0 else Reason.LINE, cap)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 
 LOSS_SIGN = 0.03
-BOUND_LOSS = 0.10
+BOUND_LOSS = 0.15
 NACKS_SIGN = 8
 NACK_WINDOW_MS = 1000.0
 FLOOD_WINDOW_MS, FLOOD_NACKS, FLOOD_SHARE = 300.0, 25, 0.5

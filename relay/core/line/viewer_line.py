@@ -35,12 +35,14 @@ URGENT = 1.25
 PATIENT_MS = 1200.0
 """A line that is still full after this waits no longer for the key frame of a poorer layer."""
 SETTLE_MS = 500.0
-MARGIN, MAX_MARGIN, MARGIN_GROWTH = 1.1, 2.2, 1.25
+MARGIN, MAX_MARGIN, MARGIN_GROWTH = 1.1, 1.8, 1.2
+SAME_STEP = 1.4
 """A probe must show so many times the layer's rate; more after each promise that did not hold, so
 that a line on the edge of a layer does not go to and fro."""
 STABLE_MS = 60_000.0
 LEAST_PROBE_BPS = 120_000.0
 FLOOD_PAUSE_MS = 1500.0
+LIFT_MS, MAX_LIFT_MS, TRIAL_MS = 4000.0, 30_000.0, 5000.0
 REPAIR_SHARE, MIN_REPAIR_BPS = 0.5, 200_000.0
 PROMISE_MS = 6000.0
 """A layer that fills the line within this was promised too soon."""
@@ -74,7 +76,10 @@ class ViewerLine:
         self._reader = FeedbackReader()
         self._question_ms = now_ms + START_MS - QUESTION_MS
         self._started_ms = now_ms
+        self._lifted_ms = float("-inf")
+        self._lift_after_ms = LIFT_MS
         self._raised_ms = float("-inf")
+        self._raised_bps = self._broken_bps = 0.0
         self._margin = MARGIN
         self._full_since_ms: float | None = None
         if self.can_watch:
@@ -103,7 +108,9 @@ class ViewerLine:
             self._full_since_ms = now_ms
         if not self.prober.on_full(now_ms) and now_ms - self._raised_ms < PROMISE_MS:
             self.prober.back_off(now_ms)
-            self._margin = min(MAX_MARGIN, self._margin * MARGIN_GROWTH)
+            again = self._is_step(self._broken_bps, self._raised_bps)
+            self._margin = min(MAX_MARGIN, (self._margin if again else MARGIN) * MARGIN_GROWTH)
+            self._broken_bps = self._raised_bps
             self._raised_ms = float("-inf")
         return True
 
@@ -112,9 +119,24 @@ class ViewerLine:
         if self.signs.on_report(loss_ratio, rtt_ms):
             self._question_ms = now_ms
         if not self.can_watch:
-            bound = self.signs.bound_by_loss(loss_ratio, self._sent_bps())
-            if bound is not None:
-                self.estimate.on_bound(bound, now_ms)
+            self._judge_unwatched(loss_ratio, now_ms)
+
+    def _judge_unwatched(self, loss_ratio: float, now_ms: float) -> None:
+        """Loss is all that tells of a viewer without repair stream or feedback. Heavy loss bounds
+        its line; it may be the line's own, and nothing can probe it, so the bound is lifted after a
+        while: at once by a step, later and later when that did not hold."""
+        bound = self.signs.bound_by_loss(loss_ratio, self._sent_bps())
+        if bound is None or now_ms < self._lifted_ms + TRIAL_MS:
+            return
+        self.estimate.on_bound(bound, now_ms)
+        self._lift_after_ms = min(MAX_LIFT_MS, self._lift_after_ms * 2)
+
+    def _lift_unwatched(self, now_ms: float) -> None:
+        if self.can_watch or self.estimate.bps == UNKNOWN_BPS:
+            return
+        if now_ms - max(self.estimate.congested_ms, self._lifted_ms) >= self._lift_after_ms:
+            self._lifted_ms = now_ms
+            self.estimate.forgive()
 
     def on_nacks(self, seqs: Sequence[int], now_ms: float) -> bool:
         """A NACK for these packets of the video. True when the line has collapsed."""
@@ -161,6 +183,7 @@ class ViewerLine:
         proven = self.prober.verdict(self.estimate.loss_floor, now_ms)
         if proven is not None:
             self.estimate.on_proven(proven)
+        self._lift_unwatched(now_ms)
         before = track.choice_of(lane)
         wish = track.wish_of(lane)
         track.set_wish(lane, wish.with_budget(self.estimate.bps * SHARE), now_ms)
@@ -168,7 +191,7 @@ class ViewerLine:
         ladder, _ = steps(track.layers, wish)
         at = position(ladder, choice)
         if -1 < at < position(ladder, before):
-            self._raised_ms = now_ms
+            self._raised_ms, self._raised_bps = now_ms, ladder[at].rate_bps
         self._stop_what_does_not_fit(choice.source, now_ms)
         self._bound_repairs(ladder[at].rate_bps if 0 <= at < len(ladder) else 0.0)
         if at > 0:
@@ -211,12 +234,19 @@ class ViewerLine:
         if not (settled and self.estimate.clear(now_ms) and self.prober.may_begin(now_ms)):
             return
         if now_ms - self.estimate.congested_ms > STABLE_MS:
-            self._margin = MARGIN
+            self._broken_bps = 0.0
+        margin = self._margin if self._is_step(self._broken_bps, next_bps) else MARGIN
         sent_bps = self._sent_bps()
         known_bps = max(sent_bps, self.estimate.bps)
         reach_bps = max(known_bps * STEP, LEAST_PROBE_BPS)
         next_seq = self._transport.next_of(self.lane.peer_index)
-        self.prober.begin(min(next_bps * self._margin, reach_bps), sent_bps, next_seq, now_ms)
+        self.prober.begin(min(next_bps * margin, reach_bps), sent_bps, next_seq, now_ms)
+
+    @staticmethod
+    def _is_step(one_bps: float, other_bps: float) -> bool:
+        """Whether two rates are of the same layer."""
+        low, high = sorted((one_bps, other_bps))
+        return high < SAME_STEP * low
 
     def _watch(self, *, limited: bool, now_ms: float) -> None:
         if not self.can_watch:
