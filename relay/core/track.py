@@ -27,6 +27,7 @@ from relay.core.thinning import NO_CAP, next_cap
 from relay.core.transport_sequence import TransportSequence
 
 VIEWER_PLI_INTERVAL_MS = 500.0
+VOICE_REPAIR_BPS = 64_000.0
 FIRST_GROUP_MS = 2400.0
 MAX_GROUP_MS = 6000.0
 PATIENCE_MS = 200.0
@@ -88,6 +89,8 @@ class Track:
             first_timestamp=self._rng.randrange(0x7FFFFFFF),
         )
         self._repairs[lane.index] = Retransmitter(lane, self.table, self._transport)
+        if self.kind == "audio":
+            self._repairs[lane.index].budget_bps = VOICE_REPAIR_BPS
         if layer is not None:
             self._wishes[lane.index] = LayerWish(rank=layer)
         return lane

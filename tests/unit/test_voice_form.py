@@ -85,9 +85,16 @@ def test_only_who_knows_red_for_its_opus_gets_it() -> None:
 
 def test_levels_rise_at_once_and_fall_after_a_while() -> None:
     repair = VoiceRepair()
-    assert repair.update(0.0, 1e9, 0.0) == 0
-    assert repair.update(0.02, 1e9, 100.0) == 1
-    assert repair.update(0.2, 1e9, 200.0) == 2
-    assert repair.update(0.0, 1e9, 300.0) == 2
-    assert repair.update(0.0, 1e9, 200.0 + CALM_MS) == 0
-    assert repair.update(0.2, 50_000.0, 200.0 + 3 * CALM_MS) == 1
+    assert repair.update(0.0, 1e9, 0.0, False, 0.0) == 0
+    assert repair.update(0.02, 1e9, 0.0, False, 100.0) == 1
+    assert repair.update(0.2, 1e9, 0.0, False, 200.0) == 2
+    assert repair.update(0.0, 1e9, 0.0, False, 300.0) == 2
+    assert repair.update(0.0, 1e9, 0.0, False, 200.0 + CALM_MS) == 0
+
+
+def test_a_line_that_loses_because_it_is_full_is_not_filled_more() -> None:
+    repair = VoiceRepair()
+    assert repair.update(0.3, 1e6, 0.0, True, 0.0) == 0
+    assert repair.update(0.3, 1e6, 0.2, True, 100.0) == 2
+    assert repair.update(0.3, 50_000.0, 0.0, False, 200.0) == 0
+    assert repair.update(0.3, 50_000.0, 0.2, False, 300.0) == 1

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from relay.core.line.feedback import Arrival
 
 MIN_PROBE_MS, MAX_PROBE_MS = 250.0, 1500.0
-PROBE_BYTES = 30_000.0
-"""Lines let some 16 kB through at any rate: a probe at twice their own must send more than that."""
+BUCKET_BYTES = 18_000.0
+"""Lines let some 16 kB through at any rate: a probe must send more than that above their own."""
 TICK_MS = 10.0
 VERDICT_MS = 400.0
 """Feedback about the probe's last packets has come this long after it."""
@@ -23,7 +23,7 @@ PADDING_BYTES = 255
 """Most that the padding of one packet can be (RFC 3550 section 5.1)."""
 PADDING_WIRE_BYTES = PADDING_BYTES + 12 + 12 + 44
 FIRST_PAUSE_MS = 700.0
-MAX_PAUSE_MS = 3500.0
+MAX_PAUSE_MS = 4500.0
 PAUSE_GROWTH = 1.8
 PASSED = 0.88
 STEP = 2.6
@@ -69,11 +69,14 @@ class Prober:
         """Nothing is under way, and the last failure is long enough ago."""
         return self._running is None and now_ms >= self._not_before_ms
 
-    def begin(self, goal_bps: float, media_bps: float, next_seq: int, now_ms: float) -> None:
-        """Begin a probe. goal_bps: in all. media_bps: what the viewer gets of it anyway.
-        next_seq: extended transport sequence number of the viewer's next packet."""
+    def begin(
+        self, goal_bps: float, known_bps: float, media_bps: float, next_seq: int, now_ms: float
+    ) -> None:
+        """Begin a probe. goal_bps: in all. known_bps: what the line is known to carry. media_bps:
+        what the viewer gets of the goal anyway. next_seq: extended transport sequence number of
+        the viewer's next packet."""
         self.begun += 1
-        length_ms = PROBE_BYTES * 8000 / goal_bps
+        length_ms = BUCKET_BYTES * 8000 / max(1.0, goal_bps - known_bps)
         self._running = _Running(
             goal_bps,
             media_bps,

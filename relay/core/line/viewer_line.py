@@ -39,8 +39,10 @@ MARGIN, MAX_MARGIN, MARGIN_GROWTH = 1.1, 1.8, 1.2
 SAME_STEP = 1.4
 """A probe must show so many times the layer's rate; more after each promise that did not hold, so
 that a line on the edge of a layer does not go to and fro."""
-STABLE_MS = 60_000.0
+STABLE_MS, FILLED_MS = 60_000.0, 3000.0
 LEAST_PROBE_BPS = 120_000.0
+CLEARLY_MORE = 1.35
+"""A probe that asks for hardly more than is known would tell nothing within its time."""
 FLOOD_PAUSE_MS = 1500.0
 LIFT_MS, MAX_LIFT_MS, TRIAL_MS = 4000.0, 30_000.0, 5000.0
 REPAIR_SHARE, MIN_REPAIR_BPS = 0.5, 200_000.0
@@ -172,7 +174,10 @@ class ViewerLine:
     def voice_level(self, reported_loss: float, now_ms: float) -> int:
         """How many older frames its sound should carry. reported_loss: the worst of its reports."""
         told = self.estimate.loss_ratio if self.watching else 0.0
-        return self.voice.update(max(told, reported_loss), self.estimate.bps, now_ms)
+        filled = now_ms - self.estimate.congested_ms < FILLED_MS
+        return self.voice.update(
+            max(told, reported_loss), self.estimate.bps, self.estimate.loss_floor, filled, now_ms
+        )
 
     def decide(self, now_ms: float) -> None:
         """Choose the layer; some ten times a second, and when the line is found full."""
@@ -240,7 +245,8 @@ class ViewerLine:
         known_bps = max(sent_bps, self.estimate.bps)
         reach_bps = max(known_bps * STEP, LEAST_PROBE_BPS)
         next_seq = self._transport.next_of(self.lane.peer_index)
-        self.prober.begin(min(next_bps * margin, reach_bps), sent_bps, next_seq, now_ms)
+        goal_bps = min(max(next_bps * margin, known_bps * CLEARLY_MORE), reach_bps)
+        self.prober.begin(goal_bps, known_bps, sent_bps, next_seq, now_ms)
 
     @staticmethod
     def _is_step(one_bps: float, other_bps: float) -> bool:
