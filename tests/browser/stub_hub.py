@@ -102,6 +102,11 @@ class StubHub:
     def count(self, method: str, prefix: str) -> int:
         return sum(1 for m, path in self.requests if m == method and path.startswith(prefix))
 
+    def offers(self, *kinds: str) -> int:
+        """Sessions that were asked for, of publishers ("whip") and viewers ("whep")."""
+        endpoints = {f"/{kind}/{STREAM}" for kind in kinds or ("whip", "whep")}
+        return sum(1 for m, path in self.requests if m == "POST" and path in endpoints)
+
     @web.middleware
     async def _note(self, request: web.Request, handler: Any) -> web.StreamResponse:
         self.requests.append((request.method, request.path))

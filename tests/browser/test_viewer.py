@@ -60,7 +60,7 @@ async def test_publisher_killed_and_back_without_a_new_negotiation(
     async with live_source(hub):
         page = await open_page(hub.viewer_url())
         await frames_advance(page)
-        posts = hub.count("POST", "/whep/")
+        posts = hub.offers("whep")
         session = await page.evaluate("window.wardcast.sessionId")
     await state_is(page, "waiting")
     await page.locator("#overlay").wait_for(state="visible", timeout=3000)
@@ -68,7 +68,7 @@ async def test_publisher_killed_and_back_without_a_new_negotiation(
         await state_is(page, "playing", 20)
         await frames_advance(page)
     assert await page.evaluate("window.wardcast.sessionId") == session
-    assert hub.count("POST", "/whep/") == posts
+    assert hub.offers("whep") == posts
 
 
 async def test_server_restart(hub: StubHub, open_page: OpenPage) -> None:

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
 import { GRADES } from "../../viewer_web/core/grade.js";
+import { RIDS } from "../../viewer_web/core/layers.js";
 import { PUBLISHER_TABLE, VIEWER_TABLE } from "../../viewer_web/core/session_state.js";
 import en from "../../viewer_web/i18n/en.js";
 import { initialLanguage, Translator } from "../../viewer_web/i18n/index.js";
@@ -42,6 +43,12 @@ test("keys that are put together at run time exist", () => {
   for (const word of ["none", "cpu", "bandwidth", "other"]) {
     assert.ok(`studio.limitation.${word}` in vi);
   }
+  for (const rid of [...RIDS, "one"]) assert.ok(`studio.layer.${rid}` in vi, rid);
+  for (const word of ["held.bandwidth", "held.cpu", "less.bandwidth", "less.cpu", "unsent", "fps"]) {
+    assert.ok(`studio.layer.${word}` in vi, word);
+  }
+  for (const notice of ["reduced", "audio-only"]) assert.ok(`viewer.line.${notice}` in vi, notice);
+  for (const path of ["udp", "tcp", "relay"]) assert.ok(`figure.path.${path}` in vi, path);
   for (const reason of ["nobody_on_air", "denied", "missing", "rejected", "busy", "server", "unreachable"]) {
     assert.ok(`refused.${reason}` in vi, reason);
   }

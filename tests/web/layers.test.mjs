@@ -1,17 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import { layerRows } from "../../viewer_web/core/layer_rows.js";
 import { codecOf, encodingsToTry, limitEncodings, preferred } from "../../viewer_web/core/layers.js";
 import { publisherDigest, publisherRates } from "../../viewer_web/core/stats_digest.js";
 
 const bps = { h: 2_200_000, m: 400_000, l: 90_000 };
 
-test("three layers, smallest first, 15 frames in the lowest", () => {
+test("three layers, richest first, 15 frames in the lowest", () => {
   const [, three] = encodingsToTry("h264", bps);
   assert.deepEqual(three, [
+    { rid: "h", scaleResolutionDownBy: 1, maxBitrate: 2_200_000, maxFramerate: 30 },
+    { rid: "m", scaleResolutionDownBy: 2, maxBitrate: 400_000, maxFramerate: 30 },
     { rid: "l", scaleResolutionDownBy: 4, maxBitrate: 90_000, maxFramerate: 15 },
-    { rid: "m", scaleResolutionDownBy: 2, maxBitrate: 400_000 },
-    { rid: "h", scaleResolutionDownBy: 1, maxBitrate: 2_200_000 },
   ]);
 });
 
@@ -35,17 +36,19 @@ test("a codec is taken from the address if we know it", () => {
 test("a server that keeps the first encoding alone gets the whole picture", () => {
   const kept = [{ rid: "l", scaleResolutionDownBy: 4, maxBitrate: 90_000, maxFramerate: 15 }];
   limitEncodings(kept, bps);
-  assert.deepEqual(kept, [{ rid: "l", scaleResolutionDownBy: 1, maxBitrate: 2_200_000 }]);
+  assert.deepEqual(kept, [
+    { rid: "l", scaleResolutionDownBy: 1, maxBitrate: 2_200_000, maxFramerate: 30 },
+  ]);
 });
 
 test("another definition moves every layer's ceiling", () => {
   const [, three] = encodingsToTry("h264", bps);
   limitEncodings(three, { h: 900_000, m: 200_000, l: 60_000 });
-  assert.deepEqual(three.map((one) => one.maxBitrate), [60_000, 200_000, 900_000]);
-  assert.equal(three[0].scaleResolutionDownBy, 4);
+  assert.deepEqual(three.map((one) => one.maxBitrate), [900_000, 200_000, 60_000]);
+  assert.equal(three[2].scaleResolutionDownBy, 4);
 });
 
-test("the wanted codec goes first, H.264 of packetization mode 1 before that of mode 0", () => {
+test("H.264 goes first, by packetization mode; another codec is offered alone", () => {
   const codecs = [
     { mimeType: "video/AV1" },
     { mimeType: "video/VP8" },
@@ -55,8 +58,9 @@ test("the wanted codec goes first, H.264 of packetization mode 1 before that of 
   ];
   const order = (codec) => preferred(codecs, codec).map((one) => codecs.indexOf(one));
   assert.deepEqual(order("h264"), [4, 2, 1, 0, 3]);
-  assert.deepEqual(order("av1"), [0, 2, 4, 1, 3]);
-  assert.deepEqual(order("vp8"), [1, 2, 4, 0, 3]);
+  assert.deepEqual(order("av1"), [0, 3]);
+  assert.deepEqual(order("vp8"), [1, 3]);
+  assert.deepEqual(order("vp9"), order("h264"), "this browser has none");
 });
 
 const outbound = (rid, width, frames, more = {}) => ({
@@ -84,4 +88,34 @@ test("each layer has its own rate, a new one none yet", () => {
 test("the worst layer's loss is the uplink's", () => {
   const remote = (fractionLost) => ({ type: "remote-inbound-rtp", kind: "video", fractionLost });
   assert.equal(publisherDigest([remote(0), remote(0.04), remote(0.01)], 0).fractionLost, 0.04);
+});
+
+test("what holds a layer back is told in words", () => {
+  const layer = (rid, sent, limitation) => ({ id: rid, rid, sent, limitation });
+  const rows = [
+    [[layer("h", true, "none")], new Map(), [null]],
+    [[layer("h", true, "cpu")], new Map(), ["studio.layer.less.cpu"]],
+    [[layer("h", false, "bandwidth"), layer("l", true, "bandwidth")], new Map(),
+      ["studio.layer.held.bandwidth", "studio.layer.less.bandwidth"]],
+    [[layer("h", true, "cpu"), layer("m", true, "none")], new Map([["h", 0], ["m", 9000]]),
+      ["studio.layer.held.cpu", null]],
+    [[layer("h", true, "none"), layer("l", false, "none")], new Map(), [null, "studio.layer.unsent"]],
+    [[layer("h", false, "none"), layer("l", false, "none")], new Map(), [null, null]],
+    [[layer(null, true, "other")], new Map(), [null]],
+  ];
+  for (const [layers, rates, wanted] of rows) {
+    assert.deepEqual(layerRows(layers, rates).map((one) => one.noteKey), wanted);
+  }
+  assert.equal(layerRows([layer(null, true, "none")])[0].nameKey, "studio.layer.one");
+});
+
+test("bytes that are repeated to probe the line are no picture", () => {
+  const before = publisherDigest([outbound("l", 320, 0)], 0);
+  const now = publisherDigest([outbound("l", 320, 15, { bytesSent: 150_000 })], 1000);
+  assert.equal(publisherRates(now, before).layerBps.get("Ol"), 100_000);
+});
+
+test("a layer that libwebrtc has given up is not sent", () => {
+  const gone = { targetBitrate: undefined, framesPerSecond: undefined, frameWidth: undefined };
+  assert.equal(publisherDigest([outbound("l", 320, 90, gone)], 0).layers[0].sent, false);
 });

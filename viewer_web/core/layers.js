@@ -1,13 +1,14 @@
 /**
  * The layers that the studio sends (docs/bad-networks.md), as `sendEncodings` of a transceiver.
  *
- * Smallest first: libwebrtc gives bits to the layers in this order, and lets the last one alone
- * rise to its ceiling; the others stop at three quarters of theirs.
+ * Richest first: libwebrtc gives up the last layers of a picture smaller than 960×540 (the third,
+ * below 480×270 the second too), and a server without simulcast gets the first alone.
  */
 
-export const RIDS = Object.freeze(["l", "m", "h"]);
+export const RIDS = Object.freeze(["h", "m", "l"]);
 const SCALE = Object.freeze({ h: 1, m: 2, l: 4 });
-const LOWEST_FPS = 15;
+/** Told for every layer: Chromium takes one layer's limit for those that have none. */
+const FPS = Object.freeze({ h: 30, m: 30, l: 15 });
 /** Frames that relays may leave out before the picture goes (docs/bad-networks.md). */
 const TEMPORAL_LAYERS = "L1T3";
 /** Codecs with temporal layers of their own, sent as one encoding. */
@@ -31,37 +32,40 @@ export function encodingsToTry(codec, layersBps) {
   const scalable = [{ ...one[0], scalabilityMode: TEMPORAL_LAYERS }];
   if (SCALABLE.has(codec)) return [scalable, one];
   const three = RIDS.map((rid) => encodingOf(rid, layersBps));
-  const thinned = three.map((each) =>
-    each.rid === "l" ? { ...each, scalabilityMode: TEMPORAL_LAYERS } : each,
-  );
+  // The same for all: a mixture makes Chromium's VP8 hold the richest layer back.
+  const thinned = three.map((each) => ({ ...each, scalabilityMode: TEMPORAL_LAYERS }));
   return [thinned, three, one];
 }
 
 function encodingOf(rid, layersBps) {
-  const encoding = { rid, scaleResolutionDownBy: SCALE[rid], maxBitrate: layersBps[rid] };
-  return rid === "l" ? { ...encoding, maxFramerate: LOWEST_FPS } : encoding;
+  const limits = { maxBitrate: layersBps[rid], maxFramerate: FPS[rid] };
+  return { rid, scaleResolutionDownBy: SCALE[rid], ...limits };
 }
 
 /**
- * Ceilings for encodings that are in use. One alone is the whole picture, whatever its name: a
- * server without simulcast keeps the first that was offered.
+ * Ceilings for encodings that are in use. One alone is the whole picture, whatever its name.
  * @param {RTCRtpEncodingParameters[]} encodings changed in place
  */
 export function limitEncodings(encodings, layersBps) {
   if (encodings.length === 1) {
-    Object.assign(encodings[0], { maxBitrate: layersBps.h, scaleResolutionDownBy: 1 });
-    delete encodings[0].maxFramerate;
+    const whole = { maxBitrate: layersBps.h, maxFramerate: FPS.h, scaleResolutionDownBy: 1 };
+    Object.assign(encodings[0], whole);
     return;
   }
   for (const encoding of encodings) encoding.maxBitrate = layersBps[encoding.rid] ?? layersBps.h;
 }
 
-/** `codecs` with the wanted one first, then what every commune's computer decodes. */
+/**
+ * What is offered: H.264 first, which every commune's computer decodes, the others after it; of
+ * another codec that is asked for, that one alone, since servers put H.264 before it.
+ */
 export function preferred(codecs, codec) {
-  const rank = ({ mimeType, sdpFmtpLine = "" }) => {
-    const name = mimeType.split("/")[1].toLowerCase();
-    if (name === codec) return name === "h264" && !/packetization-mode=1/.test(sdpFmtpLine) ? 1 : 0;
-    return { h264: 2, vp8: 3 }[name] ?? 4;
+  const name = ({ mimeType }) => mimeType.split("/")[1].toLowerCase();
+  const rank = (one) => {
+    if (name(one) === "h264") return /packetization-mode=1/.test(one.sdpFmtpLine ?? "") ? 0 : 1;
+    return name(one) === "vp8" ? 2 : 3;
   };
-  return [...codecs].sort((a, b) => rank(a) - rank(b));
+  const alone = codecs.filter((one) => name(one) === codec || !CODECS.has(name(one)));
+  const has = codecs.some((one) => name(one) === codec);
+  return codec !== "h264" && has ? alone : [...codecs].sort((a, b) => rank(a) - rank(b));
 }

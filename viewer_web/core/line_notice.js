@@ -1,6 +1,7 @@
 /**
  * What the viewer is told of its line (docs/bad-networks.md): the node's word by the event `line`;
- * where a server does not send it, voice that goes on without the picture tells the same.
+ * where a server does not send it, voice that goes on without the picture tells the same. One object
+ * serves one session.
  */
 
 /** Voice without a byte of video for so long, where there was video before, is a weak line. */
@@ -19,17 +20,6 @@ export class LineNotice {
   /** What the node said last: {state, rid, width, height, estimate_kbps, reason}, or null. */
   get told() {
     return this.#told;
-  }
-
-  /** Another session: what the last one was told no longer counts. */
-  reset() {
-    this.#told = null;
-    this.#forget();
-  }
-
-  /** The publisher has come back or gone: silence until now says nothing of the line. */
-  restart() {
-    this.#forget();
   }
 
   /** Data of the event `line`; what is not of the contract is passed over. */
@@ -59,11 +49,5 @@ export class LineNotice {
     }
     const voice = nowMs - this.#audioMs < NO_VIDEO_MS;
     return this.#sawVideo && voice && nowMs - this.#videoMs >= NO_VIDEO_MS ? "audio-only" : "none";
-  }
-
-  #forget() {
-    this.#last = null;
-    this.#audioMs = -Infinity;
-    this.#sawVideo = false;
   }
 }

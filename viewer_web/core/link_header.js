@@ -39,6 +39,13 @@ export function iceServers(links) {
     );
 }
 
+export const REL_LAYER = "urn:ietf:params:whep:ext:core:layer";
+
+/** Target of the WHEP layer extension, or null. */
+export function layerLink(links) {
+  return links.find((one) => one.parameters.rel === REL_LAYER)?.target ?? null;
+}
+
 export const REL_EVENTS = "urn:ietf:params:whep:ext:core:server-sent-events";
 
 /** Target of the WHEP events extension and the event names it offers, or null. */

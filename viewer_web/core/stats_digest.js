@@ -92,7 +92,7 @@ export function viewerRates(now, before) {
 /** Sending side. The remote-inbound figures are what the server reports back. */
 export function publisherDigest(list, nowMs) {
   const videos = list.filter((one) => one.type === "outbound-rtp" && one.kind === "video");
-  const layers = layersOf(videos);
+  const layers = layersOf(videos, list);
   const video = videos.find((one) => one.id === layers.find((layer) => layer.sent)?.id) ?? videos[0] ?? {};
   const audio = find(list, "outbound-rtp", "audio") ?? {};
   const remote = list.filter((one) => one.type === "remote-inbound-rtp");
@@ -123,30 +123,41 @@ export function publisherDigest(list, nowMs) {
 
 /**
  * Encodings of the picture, richest first. `sent`: the browser gives it bits now.
- * @returns {{id: string, rid: string|null, sent: boolean, width: number|null, height: number|null,
- *   fps: number|null, bytesSent: number, limitation: string|null}[]}
+ * @returns {{id: string, rid: string|null, codec: string|null, mode: string|null, sent: boolean,
+ *   width: number|null, height: number|null, fps: number|null, bytesSent: number,
+ *   targetBps: number|null, limitation: string|null}[]}
  */
-function layersOf(videos) {
+function layersOf(videos, list) {
+  const codec = ({ codecId }) => list.find((one) => one.id === codecId)?.mimeType?.split("/")[1];
   const layers = videos.map((one) => ({
     id: one.id,
     rid: one.rid ?? null,
-    sent: one.active !== false && one.targetBitrate !== 0 && (one.framesEncoded ?? 0) > 0,
+    codec: codec(one)?.toLowerCase() ?? null,
+    mode: one.scalabilityMode ?? null,
+    sent: one.active !== false && (number(one.targetBitrate) ?? one.framesPerSecond ?? 0) > 0,
     width: number(one.frameWidth),
     height: number(one.frameHeight),
     fps: number(one.framesPerSecond),
     bytesSent: one.bytesSent ?? 0,
+    targetBps: number(one.targetBitrate),
     limitation: one.qualityLimitationReason ?? null,
   }));
   const rank = (layer) => RIDS.indexOf(layer.rid);
-  return layers.sort((a, b) => rank(b) - rank(a) || (b.width ?? 0) - (a.width ?? 0));
+  return layers.sort((a, b) => rank(a) - rank(b) || (b.width ?? 0) - (a.width ?? 0));
 }
 
-/** Bit/s of each layer between two publisher digests, by its id; null where it is new. */
+/**
+ * Bit/s of each layer between two publisher digests, by its id; null where it is new. Chromium
+ * counts packets that it repeats to probe the line, of any layer: no picture exceeds its target.
+ */
 export function layerRates(now, before) {
   const seconds = (now.atMs - before.atMs) / 1000;
   const earlier = new Map(before.layers.map((layer) => [layer.id, layer.bytesSent]));
-  const rate = ({ id, bytesSent }) =>
-    seconds > 0 && earlier.has(id) ? (Math.max(0, bytesSent - earlier.get(id)) * 8) / seconds : null;
+  const rate = ({ id, bytesSent, targetBps }) => {
+    if (seconds <= 0 || !earlier.has(id)) return null;
+    const bps = (Math.max(0, bytesSent - earlier.get(id)) * 8) / seconds;
+    return targetBps > 0 ? Math.min(bps, targetBps) : bps;
+  };
   return new Map(now.layers.map((layer) => [layer.id, rate(layer)]));
 }
 

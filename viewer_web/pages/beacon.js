@@ -29,13 +29,13 @@ export class TelemetryBeacon {
   async #run() {
     for (;;) {
       await this.#env.wait(MIN_MS + this.#env.random() * SPREAD_MS);
-      const { digest, state, sessionId } = this.#player;
+      const { digest, state, sessionId, leg } = this.#player;
       if (digest === null || sessionId === null) continue;
       try {
         await fetchJson(this.#env, "/api/viewer/telemetry", this.#token, {
           method: "POST",
           timeoutMs: LIMIT_MS,
-          body: telemetry(digest, state, sessionId),
+          body: telemetry(digest, state, sessionId, leg.line),
         });
       } catch (error) {
         if (!(error instanceof HttpProblem)) throw error;

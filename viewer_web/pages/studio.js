@@ -1,6 +1,7 @@
 /** The technician's page: pick sources, look, go live, read what to change. */
 
 import { bitrate, clock, count, fps, millis, percent, size } from "../core/format.js";
+import { codecOf } from "../core/layers.js";
 import { studioStatus } from "../core/studio_status.js";
 import { claimsOf, takeToken } from "../core/token.js";
 import { pageTranslator } from "../i18n/index.js";
@@ -9,6 +10,7 @@ import { browserEnvironment } from "../rtc/environment.js";
 import { LevelMeter, SILENCE_DB } from "../rtc/level_meter.js";
 import { WhipPublisher } from "../rtc/whip_publisher.js";
 import { byId, fillFigures, fillFindings, setMeter, setText, WakeLock } from "./dom.js";
+import { drawLayers } from "./layer_view.js";
 import { fillDevices, NONE, SCREEN, Sources } from "./sources.js";
 import { followStatus } from "./status_feed.js";
 
@@ -38,8 +40,8 @@ let noticeKey = null;
 addEventListener("hashchange", () => location.reload());
 
 function settings() {
-  const { maxVideoBps } = RESOLUTIONS[byId("resolution").value];
-  return { maxVideoBps, maxAudioBps: MAX_AUDIO_BPS };
+  const { layersBps } = RESOLUTIONS[byId("resolution").value];
+  return { codec: codecOf(location.search), layersBps, maxAudioBps: MAX_AUDIO_BPS };
 }
 
 function showNotice(key, values) {
@@ -170,6 +172,7 @@ function showLine(digest, rates) {
     [t("figure.loss"), percent(d.fractionLost, lang)],
     [t("studio.limitation"), reason ? t(`studio.limitation.${reason}`) : "–"],
   ]);
+  drawLayers(byId("layers"), d.layers ?? [], r.layerBps, translator);
   showAudience();
 }
 

@@ -7,12 +7,15 @@ import { claimsOf, shareableLink, takeToken } from "../core/token.js";
 import { pageTranslator } from "../i18n/index.js";
 import { browserEnvironment } from "../rtc/environment.js";
 import { Pause } from "../rtc/pause.js";
+import { SizeTeller } from "../rtc/size_teller.js";
 import { WhepPlayer } from "../rtc/whep_player.js";
 import { HttpProblem } from "../core/problem.js";
 import { fetchJson } from "./api.js";
 import { TelemetryBeacon } from "./beacon.js";
 import { byId, copyText, fillFigures, setMeter, setText, WakeLock } from "./dom.js";
+import { showLine } from "./line_view.js";
 import { bindFullscreen, Screen } from "./screen.js";
+import { watchSize } from "./size_watch.js";
 
 const METER_MS = 100;
 const PLACES_LIMIT_MS = 4000;
@@ -28,6 +31,7 @@ const wakeLock = new WakeLock();
 const screen = new Screen(byId("video"), byId("last-picture"), showSoundGate);
 
 const placesPause = new Pause(env);
+const sizeTeller = new SizeTeller(env);
 
 let places = null;
 let player = null;
@@ -48,6 +52,8 @@ function showMute() {
   byId("mute").setAttribute("aria-pressed", String(screen.muted));
 }
 
+const line = () => player?.leg?.line ?? "none";
+
 function showState() {
   const state = player?.state ?? (token === null ? "denied" : "connecting");
   const problem = player?.problem;
@@ -60,6 +66,7 @@ function showState() {
   // Over a picture the sentence stands at the bottom, on an empty stage in the middle.
   byId("overlay").classList.toggle("centre", byId("video").videoWidth === 0);
   byId("retry").hidden = state !== "denied" || player === null;
+  showLine(state, line(), translator);
   if (hidden) return;
   setText(byId("message"), words);
   const hint = moving ? translator.t("viewer.hint.moving") : hintFor(state, problem);
@@ -78,7 +85,9 @@ function showFigures() {
   if (!figures) return;
   const { digest, rates } = figures;
   const { lang } = translator;
-  setText(byId("line-word"), translator.t(`viewer.link.${lineWord(digest, rates)}`));
+  showLine(player.state, line(), translator);
+  const word = line() === "audio-only" ? "voice" : lineWord(digest, rates);
+  setText(byId("line-word"), translator.t(`viewer.link.${word}`));
   if (byId("details").hidden) return;
   const rtt = digest.roundTripTime === null ? null : digest.roundTripTime * 1000;
   const jitter = digest.jitter === null ? null : digest.jitter * 1000;
@@ -91,8 +100,12 @@ function showFigures() {
     [translator.t("figure.rtt"), millis(rtt)],
     [translator.t("figure.buffer"), millis(rates.bufferMs)],
     [translator.t("figure.freezes"), count(digest.freezeCount, lang)],
+    [translator.t("figure.concealed"), percent(rates.concealedRatio, lang)],
+    [translator.t("figure.path"), path(digest.transport)],
   ]);
 }
+
+const path = (transport) => (transport === null ? "–" : translator.t(`figure.path.${transport}`));
 
 function showInfo() {
   const name = info?.name ?? slug;
@@ -135,8 +148,10 @@ async function start() {
       state: showState,
       figures: (digest, rates) => {
         figures = { digest, rates };
+        sizeTeller.use(player.leg?.session ?? null);
         showFigures();
       },
+      event: ({ name }) => name === "line" && showFigures(),
       moved: () => placesPause.wake(),
     },
   });
@@ -144,6 +159,7 @@ async function start() {
   const beacon = new TelemetryBeacon(env, player, token);
   beacon.start();
   void wakeLock.hold();
+  watchSize(byId("video"), (size) => sizeTeller.see(size));
   setInterval(() => setMeter(byId("sound-meter"), meterFraction(player.audioLevel)), METER_MS);
   listen();
 }
@@ -231,5 +247,8 @@ Object.defineProperty(window, "wardcast", {
     alternatives: places?.alternatives ?? [],
     moves: player?.log.moves ?? [],
     digest: player?.digest ?? null,
+    line: line(),
+    told: player?.leg?.told ?? null,
+    size: sizeTeller.told,
   }),
 });

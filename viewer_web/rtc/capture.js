@@ -1,11 +1,11 @@
 /** Camera, microphone and screen of the studio, and what to say when the browser refuses them. */
 
 export const RESOLUTIONS = Object.freeze({
-  "1080p": { width: 1920, height: 1080, maxVideoBps: 4_000_000 },
-  "720p": { width: 1280, height: 720, maxVideoBps: 2_800_000 },
-  "480p": { width: 854, height: 480, maxVideoBps: 1_200_000 },
+  "1080p": { width: 1920, height: 1080, layersBps: { h: 3_200_000, m: 600_000, l: 120_000 } },
+  "720p": { width: 1280, height: 720, layersBps: { h: 2_200_000, m: 400_000, l: 90_000 } },
+  "480p": { width: 854, height: 480, layersBps: { h: 900_000, m: 160_000, l: 60_000 } },
 });
-export const MAX_AUDIO_BPS = 64_000;
+export const MAX_AUDIO_BPS = 32_000;
 const FRAME_RATE = 30;
 
 /** Key of the sentence for a getUserMedia failure. */

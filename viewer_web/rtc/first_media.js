@@ -26,7 +26,7 @@ export async function firstMedia(leg, { env, limitMs, signal }) {
     const digest = await leg.digest();
     const nowMs = env.now();
     signal.throwIfAborted();
-    if (digest.framesDecoded > 0 || leg.publisherGone) return;
+    if (digest.framesDecoded > 0 || leg.publisherGone || leg.voiceOnly(digest)) return;
     if (digest.audioPackets > 0 && digest.videoPackets === 0) voiceMs ??= nowMs;
     if (voiceMs !== null && nowMs - voiceMs >= VOICE_ALONE_MS) return;
     if (nowMs - startMs >= limitMs) throw new HttpProblem(0, "no media");

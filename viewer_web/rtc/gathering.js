@@ -10,14 +10,16 @@
  * @param {RTCPeerConnection} peer
  * @param {import("./http_session.js").HttpSession} session
  * @param {AbortSignal} signal
+ * @param {(sdp: string) => string} [asking] what the offer asks beside what the browser does
  * @returns {Promise<{kind: "answer"|"counter_offer", sdp: string}>} throws HttpProblem
  */
-export async function postOffer(peer, session, signal) {
+export async function postOffer(peer, session, signal, asking = (sdp) => sdp) {
   const asked = session.askIceServers(signal);
-  const offer = await peer.createOffer();
+  const { sdp, type } = await peer.createOffer();
+  const offer = { type, sdp: asking(sdp) };
   let applied = null;
   let over = false;
-  const apply = (servers) => (applied ??= applyLocal(peer, offer, servers));
+  const apply = (servers) => (applied ??= applyLocal(peer, offer, servers, sdp));
   void asked.then((servers) => {
     // A failure is seen by whoever applies the answer.
     if (servers !== null && !over) apply(servers).catch(() => {});
@@ -35,10 +37,16 @@ export async function postOffer(peer, session, signal) {
  * @param {RTCPeerConnection} peer
  * @param {RTCSessionDescriptionInit} local
  * @param {RTCIceServer[]} iceServers
+ * @param {string} [made] the browser's own SDP, for one that takes no other
  */
-export async function applyLocal(peer, local, iceServers) {
+export async function applyLocal(peer, local, iceServers, made = local.sdp) {
   if (iceServers.length > 0) useServers(peer, iceServers);
-  await peer.setLocalDescription(local);
+  try {
+    await peer.setLocalDescription(local);
+  } catch (error) {
+    if (made === local.sdp) throw error;
+    await peer.setLocalDescription({ type: local.type, sdp: made });
+  }
 }
 
 function useServers(peer, iceServers) {

@@ -8,7 +8,7 @@
  */
 
 import { HttpProblem, detailOf, retryAfterS } from "../core/problem.js";
-import { eventsLink, iceServers, parseLinks } from "../core/link_header.js";
+import { eventsLink, iceServers, layerLink, parseLinks } from "../core/link_header.js";
 
 export const SDP_TYPE = "application/sdp";
 export const FRAGMENT_TYPE = "application/trickle-ice-sdpfrag";
@@ -51,6 +51,8 @@ export class HttpSession {
   etag = null;
   iceServers = [];
   events = null;
+  /** URL of the layer extension, null where the server has none. */
+  layer = null;
 
   constructor({ endpoint, token, fetch }) {
     this.#endpoint = new URL(endpoint);
@@ -136,6 +138,16 @@ export class HttpSession {
     }
   }
 
+  /** Tell the server at which size the picture is seen. */
+  async askLayer(size) {
+    const response = await this.send("POST", this.layer, {
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(size),
+    });
+    if (!response.ok) throw await problemOf(response);
+    await response.body?.cancel();
+  }
+
   /** DELETE; a session that is already gone is no error. keepalive: the page is closing. */
   async delete({ keepalive = false } = {}) {
     if (this.url === null) return;
@@ -167,6 +179,8 @@ export class HttpSession {
     this.iceServers = iceServers(links);
     const events = eventsLink(links);
     this.events = events && { ...events, target: new URL(events.target, base).toString() };
+    const layer = layerLink(links);
+    this.layer = layer && new URL(layer, base).toString();
   }
 
   async #patch(type, body, ifMatch = null) {

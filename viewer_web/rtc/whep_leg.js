@@ -4,13 +4,17 @@
  */
 
 import { HttpProblem } from "../core/problem.js";
-import { answerAfterRestart, restartFragment } from "../core/sdp.js";
+import { LineNotice } from "../core/line_notice.js";
+import { answerAfterRestart, restartFragment, withFeedback } from "../core/sdp.js";
 import { statsList, viewerDigest } from "../core/stats_digest.js";
 import { followSessionEvents } from "./event_stream.js";
 import { applyLocal, postOffer } from "./gathering.js";
 import { HttpSession } from "./http_session.js";
 
-export const EVENT_NAMES = ["active", "inactive", "reconnect", "viewercount"];
+export const EVENT_NAMES = ["active", "inactive", "line", "reconnect", "viewercount"];
+
+/** Browsers ask for lost voice packets only if the offer says so; nodes answer it from their cache. */
+const repairingVoice = (sdp) => withFeedback(sdp, /^opus$/i, "nack");
 
 export class WhepLeg {
   #env;
@@ -26,6 +30,7 @@ export class WhepLeg {
   eventsBroke = false;
   /** And the node has not taken a request since. */
   refused = false;
+  #line = new LineNotice();
 
   /**
    * @param {import("./environment.js").Environment} env
@@ -58,7 +63,7 @@ export class WhepLeg {
     for (const kind of ["audio", "video"]) {
       this.#peer.addTransceiver(kind, { direction: "recvonly" });
     }
-    const reply = await postOffer(this.#peer, this.session, this.#abort.signal);
+    const reply = await postOffer(this.#peer, this.session, this.#abort.signal, repairingVoice);
     if (reply.kind === "counter_offer") await this.#acceptOffer(reply.sdp);
     else await this.#setRemote({ type: "answer", sdp: reply.sdp });
     this.#follow();
@@ -66,10 +71,11 @@ export class WhepLeg {
 
   /** PATCH new credentials on the living session. Throws HttpProblem; the old pair lives on. */
   async restartIce() {
-    const offer = await this.#peer.createOffer({ iceRestart: true });
+    const { type, sdp: made } = await this.#peer.createOffer({ iceRestart: true });
+    const offer = { type, sdp: repairingVoice(made) };
     try {
       const fragment = await this.session.restartIce(restartFragment(offer.sdp));
-      await applyLocal(this.#peer, offer, this.session.iceServers);
+      await applyLocal(this.#peer, offer, this.session.iceServers, made);
       const sdp = answerAfterRestart(this.#answer, fragment);
       await this.#peer.setRemoteDescription({ type: "answer", sdp });
       this.#answer = sdp;
@@ -93,7 +99,38 @@ export class WhepLeg {
 
   async digest() {
     const report = await this.#peer.getStats();
-    return viewerDigest(statsList(report), this.#env.now());
+    const digest = viewerDigest(statsList(report), this.#env.now());
+    this.#line.look(digest, !this.publisherGone, digest.atMs);
+    return digest;
+  }
+
+  /** @returns {import("../core/link_watch.js").LinkSample} */
+  sample(digest) {
+    return {
+      packets: digest.packetsReceived,
+      videoPackets: digest.videoPackets,
+      frames: digest.framesDecoded,
+      hidden: this.#env.hidden(),
+      transport: digest.transportPackets,
+      eventsBroke: this.eventsBroke,
+      refused: this.refused,
+      voiceOnly: this.voiceOnly(digest),
+    };
+  }
+
+  /** @returns {import("../core/line_notice.js").Notice} what a person is told of the line */
+  get line() {
+    return this.#line.notice(this.#env.now());
+  }
+
+  /** Data of the last event `line`, or null. */
+  get told() {
+    return this.#line.told;
+  }
+
+  /** The line carries sound alone, and sound comes. */
+  voiceOnly(digest) {
+    return digest.audioPackets > 0 && this.line === "audio-only";
   }
 
   /** Sound level 0 … 1 of what arrives, played or not. */
@@ -152,6 +189,7 @@ export class WhepLeg {
       onEvent: (event) => {
         if (event.name === "active") this.publisherGone = false;
         if (event.name === "inactive") this.publisherGone = true;
+        if (event.name === "line") this.#line.onEvent(event.data);
         this.#on.event?.(event);
       },
       onLink: (up) => {

@@ -121,6 +121,11 @@ export class WhepPlayer {
     return from !== null && !failed && this.#places.alternatives.length > 0;
   }
 
+  /** The leg that plays, or null. */
+  get leg() {
+    return this.#leg;
+  }
+
   get audioLevel() {
     return this.#leg?.audioLevel() ?? 0;
   }
@@ -168,17 +173,10 @@ export class WhepPlayer {
     const before = this.#digest;
     this.#digest = digest;
     if (this.#shown !== leg && digest.framesDecoded > 0) this.#show(leg);
-    const sample = {
-      packets: digest.packetsReceived,
-      videoPackets: digest.videoPackets,
-      frames: digest.framesDecoded,
-      hidden: this.#env.hidden(),
-      transport: digest.transportPackets,
-      eventsBroke: leg.eventsBroke,
-      refused: leg.refused,
-    };
+    const sample = leg.sample(digest);
     const verdict = this.#watch.sample(sample, this.#env.now());
-    const seen = digest.framesDecoded > 0 || (digest.videoPackets === 0 && digest.audioPackets > 0);
+    const voice = digest.videoPackets === 0 && digest.audioPackets > 0;
+    const seen = digest.framesDecoded > 0 || voice || sample.voiceOnly;
     // The verdict is patient; only packets since the last look are media that flows.
     const moving = verdict.kind === "flowing" && verdict.forMs === 0;
     if (moving && seen && !leg.publisherGone) this.#flowing();

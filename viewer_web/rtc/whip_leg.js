@@ -5,6 +5,7 @@ import { answerAfterRestart, restartFragment, withCodecParameters } from "../cor
 import { publisherDigest, statsList } from "../core/stats_digest.js";
 import { applyLocal, postOffer } from "./gathering.js";
 import { HttpSession } from "./http_session.js";
+import { addPicture, limitSenders } from "./layered_sender.js";
 
 /** In-band FEC for lossy uplinks; DTX off, so that a quiet hall does not look like a dead link. */
 const OPUS = { useinbandfec: 1, usedtx: 0 };
@@ -39,15 +40,13 @@ export class WhipLeg {
   /**
    * Negotiate both kinds whether or not a track is there, so that one may be added later.
    * @param {MediaStream} stream
-   * @param {{maxVideoBps: number, maxAudioBps: number, contentHint: string}} settings
+   * @param {{codec: string, layersBps: {h: number, m: number, l: number}, maxAudioBps: number}} settings
    */
   async open(stream, settings) {
-    const sender = (kind) => {
-      const track = stream.getTracks().find((one) => one.kind === kind);
-      return this.#peer.addTransceiver(track ?? kind, { direction: "sendonly", streams: [stream] });
-    };
-    sender("audio");
-    preferH264(sender("video"), this.#env.videoCodecs());
+    const source = (kind) => stream.getTracks().find((one) => one.kind === kind) ?? kind;
+    this.#peer.addTransceiver(source("audio"), { direction: "sendonly", streams: [stream] });
+    const codecs = this.#env.videoCodecs();
+    addPicture(this.#peer, source("video"), { ...settings, stream, codecs });
     const reply = await postOffer(this.#peer, this.session, this.#abort.signal);
     if (reply.kind !== "answer") throw new HttpProblem(502, "");
     const voice = withCodecParameters(reply.sdp, /^opus$/i, OPUS);
@@ -56,17 +55,8 @@ export class WhipLeg {
   }
 
   /** Bitrate ceilings; applied again whenever the source changes. */
-  async limit({ maxVideoBps, maxAudioBps }) {
-    for (const sender of this.#peer.getSenders()) {
-      const parameters = sender.getParameters();
-      if (!parameters.encodings?.length) continue;
-      const kind = this.#kindOf(sender);
-      for (const encoding of parameters.encodings) {
-        encoding.maxBitrate = kind === "audio" ? maxAudioBps : maxVideoBps;
-        encoding.networkPriority = kind === "audio" ? "high" : "medium";
-      }
-      await sender.setParameters(parameters);
-    }
+  async limit(settings) {
+    await limitSenders(this.#peer, settings);
   }
 
   /** Another camera, microphone or screen: no negotiation, viewers notice nothing. */
@@ -122,16 +112,4 @@ export class WhipLeg {
     }
     this.#answer = sdp;
   }
-}
-
-/** H.264 first where the browser has it: every commune's PC decodes it. The rest stays offered. */
-function preferH264(transceiver, codecs) {
-  if (!codecs?.length || !transceiver.setCodecPreferences) return;
-  const rank = (codec) => {
-    if (/h264/i.test(codec.mimeType)) {
-      return /packetization-mode=1/.test(codec.sdpFmtpLine ?? "") ? 0 : 1;
-    }
-    return /vp8/i.test(codec.mimeType) ? 2 : 3;
-  };
-  transceiver.setCodecPreferences([...codecs].sort((a, b) => rank(a) - rank(b)));
 }
