@@ -130,7 +130,7 @@ class VideoEncoder:
 class AudioEncoder:
     """Opus, 48 kHz, 20 ms, in-band FEC."""
 
-    def __init__(self, channels: int = 1, bits_per_second: int = 64_000) -> None:
+    def __init__(self, channels: int = 1, bits_per_second: int = 40_000) -> None:
         self._layout = "stereo" if channels == 2 else "mono"
         context: Any = av.CodecContext.create("libopus", "w")
         context.sample_rate = AUDIO_CLOCK

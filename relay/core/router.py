@@ -269,11 +269,13 @@ class StreamRouter:
         """Choose layers by what the lines carry, some ten times a second; returns (viewer id,
         status) of those who get something else than before."""
         changed = self.lines.poll_slowly(now_ms)
+        voice = self.tracks["audio"].source
+        voice_bps = 0.0 if voice is None else voice.bitrate_bps
         for viewer in self.viewers.values():
             lane, line = viewer.lanes.get("audio"), self.lines.line_of(viewer.id)
             if lane is not None and line is not None:
                 losses = (report.loss_ratio for report in viewer.report.tracks.values())
-                level = line.voice_level(max(losses, default=0.0), now_ms)
+                level = line.voice_level(max(losses, default=0.0), voice_bps, now_ms)
                 self.tracks["audio"].set_voice_level(lane, level)
         return changed
 

@@ -83,18 +83,32 @@ def test_only_who_knows_red_for_its_opus_gets_it() -> None:
     assert voice_form((OPUS, other), 1) is None
 
 
+def level(
+    repair: VoiceRepair,
+    loss: float,
+    now_ms: float,
+    *,
+    floor: float = 0.0,
+    filled: bool = False,
+    line_bps: float = 1e9,
+) -> int:
+    return repair.update(
+        loss, floor, filled=filled, line_bps=line_bps, voice_bps=40e3, now_ms=now_ms
+    )
+
+
 def test_levels_rise_at_once_and_fall_after_a_while() -> None:
     repair = VoiceRepair()
-    assert repair.update(0.0, 1e9, 0.0, False, 0.0) == 0
-    assert repair.update(0.02, 1e9, 0.0, False, 100.0) == 1
-    assert repair.update(0.2, 1e9, 0.0, False, 200.0) == 2
-    assert repair.update(0.0, 1e9, 0.0, False, 300.0) == 2
-    assert repair.update(0.0, 1e9, 0.0, False, 200.0 + CALM_MS) == 0
+    assert level(repair, 0.0, 0.0) == 0
+    assert level(repair, 0.02, 100.0) == 1
+    assert level(repair, 0.2, 200.0) == 2
+    assert level(repair, 0.0, 300.0) == 2
+    assert level(repair, 0.0, 200.0 + CALM_MS) == 0
 
 
 def test_a_line_that_loses_because_it_is_full_is_not_filled_more() -> None:
     repair = VoiceRepair()
-    assert repair.update(0.3, 1e6, 0.0, True, 0.0) == 0
-    assert repair.update(0.3, 1e6, 0.2, True, 100.0) == 2
-    assert repair.update(0.3, 50_000.0, 0.0, False, 200.0) == 0
-    assert repair.update(0.3, 50_000.0, 0.2, False, 300.0) == 1
+    assert level(repair, 0.3, 0.0, filled=True) == 0
+    assert level(repair, 0.3, 100.0, floor=0.2, filled=True) == 2
+    assert level(repair, 0.3, 200.0, line_bps=200e3) == 1
+    assert level(repair, 0.3, 300.0, line_bps=100e3) == 0

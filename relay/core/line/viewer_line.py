@@ -171,12 +171,18 @@ class ViewerLine:
 
     # -- decisions
 
-    def voice_level(self, reported_loss: float, now_ms: float) -> int:
-        """How many older frames its sound should carry. reported_loss: the worst of its reports."""
+    def voice_level(self, reported_loss: float, voice_bps: float, now_ms: float) -> int:
+        """How many older frames its sound should carry. reported_loss: the worst of its reports.
+        voice_bps: of the sound as it comes."""
         told = self.estimate.loss_ratio if self.watching else 0.0
         filled = now_ms - self.estimate.congested_ms < FILLED_MS
         return self.voice.update(
-            max(told, reported_loss), self.estimate.bps, self.estimate.loss_floor, filled, now_ms
+            max(told, reported_loss),
+            self.estimate.loss_floor,
+            filled=filled,
+            line_bps=self.estimate.bps,
+            voice_bps=voice_bps,
+            now_ms=now_ms,
         )
 
     def decide(self, now_ms: float) -> None:

@@ -6,8 +6,8 @@ LEVELS = ((0.08, 2), (0.01, 1))
 """(loss from which, level), highest first."""
 CALM_MS = 10_000.0
 """Less redundancy after the loss has been lower for so long."""
-THIN_BPS = 120_000.0
-"""On a line that carries no more, older frames would cost what is left of the sound."""
+AFFORDED = 0.3
+"""Older frames may take this share of what the line carries: they must not cost what they save."""
 
 
 class VoiceRepair:
@@ -18,15 +18,22 @@ class VoiceRepair:
         self._needed_ms = float("-inf")
 
     def update(
-        self, loss_ratio: float, line_bps: float, loss_floor: float, filled: bool, now_ms: float
+        self,
+        loss_ratio: float,
+        loss_floor: float,
+        *,
+        filled: bool,
+        line_bps: float,
+        voice_bps: float,
+        now_ms: float,
     ) -> int:
-        """The level. loss_ratio: the worst of what is told of its line. line_bps: what the line
-        carries of picture beside the sound. loss_floor: what it loses whatever is sent. filled: it
-        has been full lately: what it lost then is no reason to send more."""
+        """The level. loss_ratio: the worst of what is told of its line. loss_floor: what it loses
+        whatever is sent. filled: it has been full lately; what it lost then is no reason to send
+        more. line_bps: what it carries beside the sound. voice_bps: of the sound alone."""
         loss = loss_floor if filled else loss_ratio
         wanted = next((level for limit, level in LEVELS if loss >= limit), 0)
-        if line_bps < THIN_BPS:
-            self.level = min(wanted, 1 if loss_floor >= LEVELS[0][0] else 0)
-        elif wanted >= self.level or now_ms - self._needed_ms >= CALM_MS:
+        if wanted >= self.level or now_ms - self._needed_ms >= CALM_MS:
             self.level, self._needed_ms = wanted, now_ms
+        afforded = AFFORDED * line_bps / max(voice_bps, 1.0)
+        self.level = int(min(self.level, afforded))
         return self.level
