@@ -48,6 +48,8 @@ class Retransmitter:
         self._sent: OrderedDict[int, tuple[float, int]] = OrderedDict()
         """By sequence number: when it was repaired last, and how often."""
         self.budget_bps = BUDGET_BPS
+        self.copies = 1
+        """How often each repair is sent: on a line that loses much, repairs are lost too."""
         self.queue_ms = 0.0
         """What waits on the viewer's line: a repair comes so much later."""
         self._budget_bytes = BUDGET_BURST_BYTES
@@ -59,6 +61,7 @@ class Retransmitter:
         """Clear RTP packets that answer a NACK for these 16-bit sequence numbers."""
         self._refill(now_ms)
         repairs: list[bytes] = []
+        copies: list[int] = []
         last = int(self._table.last_seq[self._lane.index])
         for seq16 in seqs[:MAX_SEQS_PER_NACK]:
             self.counters.nacked += 1
@@ -66,6 +69,10 @@ class Retransmitter:
             repair = self._repair(output_seq, rtt_ms, now_ms)
             if repair is not None:
                 repairs.append(repair)
+                if self.copies > 1:
+                    copies.append(output_seq)
+        # Behind all others: losses come in runs.
+        repairs += [c for seq in copies if (c := self._copy(seq, now_ms)) is not None]
         return repairs
 
     def padding(self, count: int, now_ms: float) -> list[bytes]:
@@ -124,6 +131,22 @@ class Retransmitter:
             self.drops[DropReason.NACK_NOT_IN_HISTORY] += 1
             return None
         self._note(output_seq, len(wire), now_ms)
+        return wire
+
+    def _copy(self, output_seq: int, now_ms: float) -> bytes | None:
+        """A repair that has just been sent, once more; None where it would be byte for byte the
+        same packet, or beyond the budget."""
+        splice = self._lane.splice_of(output_seq)
+        if splice is None or self._lane.rtx_ssrc is None:
+            return None
+        packet = splice.source.history.get(splice.source_seq(output_seq))
+        seen = None if packet is None else _as_seen(splice, packet)
+        if seen is None or len(seen.payload) > self._budget_bytes:
+            return None
+        wire = self._write(splice, seen, output_seq, now_ms)
+        if wire is not None:
+            self._budget_bytes -= len(wire)
+            self.counters.bytes += len(wire)
         return wire
 
     def _write(

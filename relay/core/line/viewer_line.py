@@ -41,6 +41,7 @@ SAME_STEP = 1.4
 that a line on the edge of a layer does not go to and fro."""
 STABLE_MS, FILLED_MS = 60_000.0, 3000.0
 LEAST_PROBE_BPS = 120_000.0
+LOSSY = 0.06
 CLEARLY_MORE = 1.35
 """A probe that asks for hardly more than is known would tell nothing within its time."""
 FLOOD_PAUSE_MS = 1500.0
@@ -230,11 +231,13 @@ class ViewerLine:
     def _bound_repairs(self, rate_bps: float) -> None:
         """Repairs get what the picture leaves of the line, and what the line loses by itself."""
         repairs = self._track.repairs_of(self.lane)
+        repairs.copies = 2 if self.estimate.loss_floor >= LOSSY and rate_bps else 1
         repairs.queue_ms = self.estimate.delay_ms if self.watching else 0.0
         if self.estimate.bps == UNKNOWN_BPS:
             repairs.budget_bps = min(BUDGET_BPS, max(REPAIR_SHARE * rate_bps, MIN_REPAIR_BPS))
             return
-        spare = max(self.estimate.bps - rate_bps, 2 * self.estimate.loss_floor * rate_bps)
+        own = 2.5 * self.estimate.loss_floor * rate_bps * repairs.copies
+        spare = max(self.estimate.bps - rate_bps, own)
         repairs.budget_bps = min(BUDGET_BPS, max(spare, MIN_REPAIR_BPS / 4))
 
     def _probe(self, next_bps: float, now_ms: float) -> None:
