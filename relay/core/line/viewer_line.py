@@ -46,7 +46,7 @@ CLEARLY_MORE = 1.35
 """A probe that asks for hardly more than is known would tell nothing within its time."""
 FLOOD_PAUSE_MS = 1500.0
 LIFT_MS, MAX_LIFT_MS, TRIAL_MS = 4000.0, 30_000.0, 5000.0
-REPAIR_SHARE, MIN_REPAIR_BPS = 0.5, 200_000.0
+REPAIR_SHARE, FULL_SHARE, MIN_REPAIR_BPS = 0.5, 0.06, 200_000.0
 PROMISE_MS = 6000.0
 """A layer that fills the line within this was promised too soon."""
 
@@ -205,7 +205,7 @@ class ViewerLine:
         if -1 < at < position(ladder, before):
             self._raised_ms, self._raised_bps = now_ms, ladder[at].rate_bps
         self._stop_what_does_not_fit(choice.source, now_ms)
-        self._bound_repairs(ladder[at].rate_bps if 0 <= at < len(ladder) else 0.0)
+        self._bound_repairs(ladder[at].rate_bps if 0 <= at < len(ladder) else 0.0, now_ms)
         if at > 0:
             self._probe(ladder[at - 1].rate_bps, now_ms)
         self._watch(limited=at > 0, now_ms=now_ms)
@@ -228,8 +228,9 @@ class ViewerLine:
         if rate > URGENT * self.estimate.bps or (rate > self.estimate.bps and not patient):
             self._track.replace_now(self.lane, target, self.estimate.bps, now_ms)
 
-    def _bound_repairs(self, rate_bps: float) -> None:
-        """Repairs get what the picture leaves of the line, and what the line loses by itself."""
+    def _bound_repairs(self, rate_bps: float, now_ms: float) -> None:
+        """Repairs get what the picture leaves of the line, and what the line loses by itself; a
+        share of the picture in any case, a small one while the line is full."""
         repairs = self._track.repairs_of(self.lane)
         repairs.copies = 2 if self.estimate.loss_floor >= LOSSY and rate_bps else 1
         repairs.queue_ms = self.estimate.delay_ms if self.watching else 0.0
@@ -237,7 +238,9 @@ class ViewerLine:
             repairs.budget_bps = min(BUDGET_BPS, max(REPAIR_SHARE * rate_bps, MIN_REPAIR_BPS))
             return
         own = 2.5 * self.estimate.loss_floor * rate_bps * repairs.copies
-        spare = max(self.estimate.bps - rate_bps, own)
+        filled = now_ms - self.estimate.congested_ms < FILLED_MS
+        share = (FULL_SHARE if filled else REPAIR_SHARE / 2) * rate_bps
+        spare = max(self.estimate.bps - rate_bps, own, share)
         repairs.budget_bps = min(BUDGET_BPS, max(spare, MIN_REPAIR_BPS / 4))
 
     def _probe(self, next_bps: float, now_ms: float) -> None:
