@@ -32,16 +32,16 @@ class LayerPlan:
 
 
 _THREE = (
-    LayerPlan("h", 1, 30, 0.82),
-    LayerPlan("m", 2, 30, 0.148),
-    LayerPlan("l", 4, 15, 0.032),
+    LayerPlan("h", 1, 30, 0.826),
+    LayerPlan("m", 2, 30, 0.15),
+    LayerPlan("l", 4, 12, 0.024),
 )
 PLANS: dict[int, tuple[LayerPlan, ...]] = {
     1: (LayerPlan("h", 1, 30, 1.0),),
     2: (LayerPlan("h", 1, 30, 0.85), LayerPlan("m", 2, 30, 0.15)),
     3: _THREE,
 }
-"""By number of layers, richest first. At 2.7 Mbit/s three layers are 2,200, 400 and 86 kbit/s."""
+"""By number of layers, richest first. At 2.7 Mbit/s three layers are 2,230, 405 and 65 kbit/s."""
 
 
 class Ladder:

@@ -5,14 +5,14 @@ import { layerRows } from "../../viewer_web/core/layer_rows.js";
 import { codecOf, encodingsToTry, limitEncodings, preferred } from "../../viewer_web/core/layers.js";
 import { publisherDigest, publisherRates } from "../../viewer_web/core/stats_digest.js";
 
-const bps = { h: 2_200_000, m: 400_000, l: 90_000 };
+const bps = { h: 2_200_000, m: 400_000, l: 65_000 };
 
-test("three layers, richest first, 15 frames in the lowest", () => {
+test("three layers, richest first, 12 frames in the lowest", () => {
   const [, three] = encodingsToTry("h264", bps);
   assert.deepEqual(three, [
     { rid: "h", scaleResolutionDownBy: 1, maxBitrate: 2_200_000, maxFramerate: 30 },
     { rid: "m", scaleResolutionDownBy: 2, maxBitrate: 400_000, maxFramerate: 30 },
-    { rid: "l", scaleResolutionDownBy: 4, maxBitrate: 90_000, maxFramerate: 15 },
+    { rid: "l", scaleResolutionDownBy: 4, maxBitrate: 65_000, maxFramerate: 12 },
   ]);
 });
 
@@ -34,7 +34,7 @@ test("a codec is taken from the address if we know it", () => {
 });
 
 test("a server that keeps the first encoding alone gets the whole picture", () => {
-  const kept = [{ rid: "l", scaleResolutionDownBy: 4, maxBitrate: 90_000, maxFramerate: 15 }];
+  const kept = [{ rid: "l", scaleResolutionDownBy: 4, maxBitrate: 65_000, maxFramerate: 12 }];
   limitEncodings(kept, bps);
   assert.deepEqual(kept, [
     { rid: "l", scaleResolutionDownBy: 1, maxBitrate: 2_200_000, maxFramerate: 30 },

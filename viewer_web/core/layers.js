@@ -8,7 +8,7 @@
 export const RIDS = Object.freeze(["h", "m", "l"]);
 const SCALE = Object.freeze({ h: 1, m: 2, l: 4 });
 /** Told for every layer: Chromium takes one layer's limit for those that have none. */
-const FPS = Object.freeze({ h: 30, m: 30, l: 15 });
+const FPS = Object.freeze({ h: 30, m: 30, l: 12 });
 /** Frames that relays may leave out before the picture goes (docs/bad-networks.md). */
 const TEMPORAL_LAYERS = "L1T3";
 /** Codecs with temporal layers of their own, sent as one encoding. */

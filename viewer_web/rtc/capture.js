@@ -2,7 +2,7 @@
 
 export const RESOLUTIONS = Object.freeze({
   "1080p": { width: 1920, height: 1080, layersBps: { h: 3_200_000, m: 600_000, l: 120_000 } },
-  "720p": { width: 1280, height: 720, layersBps: { h: 2_200_000, m: 400_000, l: 90_000 } },
+  "720p": { width: 1280, height: 720, layersBps: { h: 2_200_000, m: 400_000, l: 65_000 } },
   "480p": { width: 854, height: 480, layersBps: { h: 900_000, m: 160_000, l: 60_000 } },
 });
 export const MAX_AUDIO_BPS = 32_000;
