@@ -131,6 +131,13 @@ class IceAgent:
         """An authenticated packet came over a known path."""
         self.last_life_ms = now_ms
 
+    def follow(self, path: Path, now_ms: float) -> None:
+        """A new authenticated packet came over `path`: the peer is there now. Its next check says
+        so too, or names another path."""
+        self.last_life_ms = now_ms
+        self._remember(path, now_ms)
+        self.selected = path
+
     def expires_ms(self) -> float:
         """When the peer is given up unless it gives another sign of life."""
         if self.last_life_ms is None:

@@ -215,6 +215,29 @@ class Peer:
         self.ice.touch(now_ms)
         return clear
 
+    @property
+    def follows(self) -> bool:
+        """It is keyed and waits for checks: its address may be learned from its media too."""
+        return self._srtp is not None and not isinstance(self.ice, ControllingAgent)
+
+    def has_sent(self, ssrc: bytes) -> bool:
+        """A packet of this SSRC (four bytes) has been opened."""
+        return ssrc in self._ssrcs
+
+    def open_from(self, data: bytes, path: Path, *, rtcp: bool, now_ms: float) -> bytes | None:
+        """A packet from an address that is not known yet. If it opens, media goes there from now
+        on; None, and nothing changes, if it does not."""
+        if self._srtp is None:
+            return None
+        try:
+            clear = self._host.scratch.open(self._srtp, data, rtcp=rtcp)
+        except SrtpError:
+            return None
+        self.ice.follow(path, now_ms)
+        self._host.on_paths_changed(self)
+        self._host.on_deadline_changed(self)
+        return clear
+
     def take_early(self) -> list[bytes]:
         """Packets that waited for keys."""
         early, self._early = self._early, []

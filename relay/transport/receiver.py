@@ -14,6 +14,7 @@ from relay.transport.ice import Path
 from relay.transport.peer import Peer
 from relay.transport.receive import AddressKey, ReceiveBlock, shared_block
 from relay.transport.registry import PeerRegistry, path_key
+from relay.transport.strangers import Strangers
 from relay.transport.stun import (
     BINDING_INDICATION,
     BINDING_REQUEST,
@@ -23,6 +24,7 @@ from relay.transport.stun import (
 )
 from relay.transport.udp_socket import UdpSocket
 
+MAX_STRANGE_BYTES = 1600
 MAX_CALLS = 4
 """recvmmsg calls per wake-up, then other work gets its turn."""
 
@@ -66,6 +68,7 @@ class Receiver:
         self._loop = loop
         self._reply = reply
         self._responder = BindingResponder()
+        self._strangers = Strangers()
         self._burst = _Burst()
         self._blocks: dict[bool, ReceiveBlock] = {}
 
@@ -120,7 +123,8 @@ class Receiver:
             return
         peer = self._registry.by_address.get(key)
         if peer is None:
-            self._counters.drops[DropReason.UNKNOWN_PEER] += 1
+            if not (128 <= first < 192 and self._on_strange_media(view, origin, number, now_ms)):
+                self._counters.drops[DropReason.UNKNOWN_PEER] += 1
         elif 128 <= first < 192:
             self._on_media(peer, bytes(view), now_ms)
         elif 20 <= first < 64:
@@ -161,6 +165,32 @@ class Receiver:
             self._counters.drops[DropReason.STUN_RATE_LIMITED] += 1
         else:
             self._reply(answer, path)
+
+    def _on_strange_media(
+        self, view: memoryview, origin: _Origin, number: int, now_ms: float
+    ) -> bool:
+        """SRTP or SRTCP from an unknown address: of a peer whose address has changed, or of nobody.
+
+        Only RTCP and packets of peers that send media to us are worth a try.
+        """
+        data = bytes(view)
+        if len(data) < 12 or len(data) > MAX_STRANGE_BYTES:
+            return False
+        rtcp = 192 <= data[1] < 224
+        candidates = self._strangers.candidates(self._registry.by_index.values(), data, now_ms)
+        if not candidates:
+            return False
+        path = origin.path(number)
+        for peer in candidates:
+            clear = peer.open_from(data, path, rtcp=rtcp, now_ms=now_ms)
+            if clear is None:
+                continue
+            if rtcp:
+                self._burst.rtcp.append((peer, clear))
+            elif peer.opens_media:
+                self._burst.rtp.setdefault(peer, []).append(clear)
+            return True
+        return False
 
     def _on_media(self, peer: Peer, data: bytes, now_ms: float) -> None:
         if len(data) < 12:
