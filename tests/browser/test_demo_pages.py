@@ -27,8 +27,21 @@ async def test_commune_plays_and_the_operator_sees_it(open_page: OpenPage) -> No
         assert await operator.locator("#air").get_attribute("data-air") == "on_air"
         await operator.locator("#search").fill("an phu")
         await operator.locator(".site[data-slug='an-phu']").click()
+        await _pin(operator, viewer)
         await _disconnect(operator, viewer)
         await _new_link(operator, viewer, open_page)
+
+
+async def _pin(operator: Page, viewer: Page) -> None:
+    """The operator chooses a layer for the commune, and gives the choice back."""
+    await operator.locator("#pin-layer").select_option("l")
+    await viewer.wait_for_function("() => document.querySelector('video').videoHeight === 180")
+    figures = operator.locator(".session dl")
+    await figures.filter(has_text="người điều hành chọn").wait_for()
+    await figures.filter(has_text="320×180").wait_for()
+    assert "trực tiếp (UDP)" in await figures.inner_text()
+    await operator.locator("#pin-layer").select_option("")
+    await viewer.wait_for_function("() => window.wardcast.told?.reason !== 'pin'")
 
 
 async def _disconnect(operator: Page, viewer: Page) -> None:

@@ -48,6 +48,9 @@ test("keys that are put together at run time exist", () => {
     assert.ok(`studio.layer.${word}` in vi, word);
   }
   for (const notice of ["reduced", "audio-only"]) assert.ok(`viewer.line.${notice}` in vi, notice);
+  for (const word of ["full", "reduced", "audio-only", "size", "pin"]) {
+    assert.ok(`operator.line.${word}` in vi, word);
+  }
   for (const path of ["udp", "tcp", "relay"]) assert.ok(`figure.path.${path}` in vi, path);
   for (const reason of ["nobody_on_air", "denied", "missing", "rejected", "busy", "server", "unreachable"]) {
     assert.ok(`refused.${reason}` in vi, reason);

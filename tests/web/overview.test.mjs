@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { gradeOf } from "../../viewer_web/core/grade.js";
 import { applyEvent, rowOf, rowsToShow, totalsOf } from "../../viewer_web/core/overview.js";
+import { layerKey, lineKey, pathKey, pinOf } from "../../viewer_web/core/session_words.js";
 import { sourceOf } from "../../viewer_web/core/source_figures.js";
 import { studioStatus } from "../../viewer_web/core/studio_status.js";
 
@@ -65,7 +66,7 @@ test("the source's own state, and none", () => {
   const source = sourceOf({ state: "on_air", title: "Kỳ họp", publishers: [
     { on_air: false, subject: "backup" },
     { on_air: true, subject: "le-dai-hanh", bitrate_bps: 2.06e6, fps: 30, keyframe_gap_ms: 6000,
-      findings: [{ code: "b_frames" }], sources: [{ codec: "H264" }, { codec: "OPUS" }] },
+      findings: [{ code: "b_frames" }], sources: [{ codec: "H264" }, { codec: "H264" }, { codec: "OPUS" }] },
   ] });
   assert.deepEqual([source.publisher, source.bitrateBps, source.keyframeGapS, source.codecs],
     ["le-dai-hanh", 2.06e6, 6, "H264 + OPUS"]);
@@ -85,4 +86,40 @@ test("a commune's relays are named once each", () => {
   const sessions = [{ relay: "relay-2" }, { relay: "relay-1" }, { relay: "relay-2" }, { relay: "" }, {}];
   assert.deepEqual(rowOf({ slug: "an-phu", sessions }).relays, ["relay-1", "relay-2"]);
   assert.deepEqual(rowOf({ slug: "an-phu" }).relays, []);
+});
+
+test("a row's picture is that of its poorest screen; sound alone is poorest of all", () => {
+  const wide = { id: "a", width: 1280, height: 720, concealed_ratio: 0.001 };
+  const small = { id: "b", width: 320, height: 180, concealed_ratio: 0.02 };
+  const voice = { id: "c", width: 1280, height: 720, line_state: "audio-only" };
+  const row = (...sessions) => rowOf({ slug: "an-phu", sessions });
+  assert.equal(row(wide, small).poorest, small);
+  assert.equal(row(small, voice).poorest, voice);
+  assert.equal(row({ id: "silent" }, wide).poorest, wide);
+  assert.equal(row().poorest, null);
+  assert.equal(row(wide, small).concealedRatio, 0.02);
+});
+
+test("a screen's line, path and layer in words", () => {
+  const rows = [
+    [{}, null, null, null],
+    [{ line_state: "full", line_reason: "publisher", transport: "udp", page_transport: "udp", layer: "h" },
+      "operator.line.full", "figure.path.udp", "studio.layer.h"],
+    [{ line_state: "reduced", line_reason: "line", transport: "udp", page_transport: "relay", layer: "m" },
+      "operator.line.reduced", "figure.path.relay", "studio.layer.m"],
+    [{ line_state: "audio-only", line_reason: "line", transport: "tcp", layer: null },
+      "operator.line.audio-only", "figure.path.tcp", null],
+    [{ line_state: "full", line_reason: "size", page_transport: "tcp", layer: "q" },
+      "operator.line.size", "figure.path.tcp", "q"],
+    [{ line_state: "odd", transport: "pigeon" }, null, null, null],
+  ];
+  for (const [one, line, path, layer] of rows) {
+    assert.deepEqual([lineKey(one), pathKey(one), layerKey(one)], [line, path, layer]);
+  }
+});
+
+test("the operator's choice is told by the screens that have it", () => {
+  assert.equal(pinOf([{ line_reason: "line", layer: "l" }, { line_reason: "pin", layer: "m" }]), "m");
+  assert.equal(pinOf([{ line_reason: "line", layer: "l" }]), "");
+  assert.equal(pinOf([]), "");
 });

@@ -208,6 +208,18 @@ test("revoked while it plays: the page says so and the dead leg does not talk it
   assert.equal(all.player.state, "denied");
 });
 
+test("the last packets of a revoked session do not talk the refusal away", async () => {
+  const all = await playing();
+  all.server.sessions.clear();
+  all.server.refuse = reply(401, "");
+  all.server.streams[0].end();
+  await settle();
+  assert.equal(all.player.state, "denied");
+  all.peers[0].flow();
+  await all.clock.run(5000);
+  assert.equal(all.player.state, "denied");
+});
+
 test("server restarted without a publisher: the page waits and does not flicker", async () => {
   const all = await playing();
   all.server.sessions.clear();

@@ -10,6 +10,9 @@ const worst = (sessions, name, pick) => {
   return values.length > 0 ? pick(...values) : null;
 };
 
+/** Lines of a screen's picture; one that gets sound alone is the poorest. */
+const lines = (session) => (session.line_state === "audio-only" ? 0 : (session.height ?? Infinity));
+
 /** Epoch seconds or ISO times, all of one kind. */
 const earliest = (times) => times.reduce((first, one) => (first === null || one < first ? one : first), null);
 
@@ -35,6 +38,8 @@ export function rowOf(commune) {
     fps: worst(sessions, "fps", Math.min),
     freezeCount: worst(sessions, "freeze_count", Math.max),
     freezeSeconds: worst(sessions, "freeze_seconds", Math.max),
+    concealedRatio: worst(sessions, "concealed_ratio", Math.max),
+    poorest: sessions.reduce((least, one) => (lines(one) < lines(least) ? one : least), sessions[0] ?? null),
     relays: [...new Set(sessions.map((one) => one.relay).filter(Boolean))].sort(),
     since: earliest(sessions.map((one) => one.joined_at).filter(Boolean)),
   };

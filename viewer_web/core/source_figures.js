@@ -21,7 +21,8 @@ export function sourceOf(stream) {
     rttMs: publisher.rtt_ms ?? null,
     lossRatio: one.uplink_loss_ratio ?? null,
     keyframeGapS: gapMs === null ? null : gapMs / 1000,
-    codecs: (publisher.sources ?? []).map((each) => each.codec).join(" + "),
+    // Layers of one picture share their codec.
+    codecs: [...new Set((publisher.sources ?? []).map((each) => each.codec))].join(" + "),
     findings: publisher.findings ?? [],
   };
 }

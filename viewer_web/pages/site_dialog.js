@@ -1,10 +1,11 @@
 /** One site in detail: its screens, and the two things an operator can do about them. */
 
-import { bitrate, count, fps, millis, percent, size, timeOfDay } from "../core/format.js";
+import { bitrate, count, fps, millis, percent, timeOfDay } from "../core/format.js";
 import { HttpProblem } from "../core/problem.js";
+import { layerKey, lineKey, pathKey, pinOf } from "../core/session_words.js";
 import { fetchJson } from "./api.js";
 import { byId, element, fillFigures, setText } from "./dom.js";
-import { gradeWord } from "./site_views.js";
+import { gradeWord, pictureOf, wordOr } from "./site_views.js";
 
 export class SiteDialog {
   #env;
@@ -19,6 +20,7 @@ export class SiteDialog {
     this.#translator = translator;
     byId("detail-close").addEventListener("click", () => this.#dialog.close());
     byId("new-link").addEventListener("click", () => void this.#newLink());
+    byId("pin-layer").addEventListener("change", () => void this.#pin(byId("pin-layer").value));
   }
 
   /** Slug of the site that is shown, or null. */
@@ -28,6 +30,7 @@ export class SiteDialog {
 
   open(row) {
     setText(byId("detail-result"), "");
+    byId("pin-layer").value = pinOf(row.sessions);
     this.update(row);
     this.#dialog.showModal();
   }
@@ -79,8 +82,14 @@ export class SiteDialog {
       [t("figure.jitter"), millis(session.jitter_ms)],
       [t("figure.rtt"), millis(session.rtt_ms)],
       [t("figure.fps"), fps(session.fps)],
-      [t("figure.size"), size(session.width, session.height)],
+      [t("operator.picture"), pictureOf(session, this.#translator)],
+      [t("operator.layer"), wordOr(layerKey(session), this.#translator)],
+      [t("operator.line"), wordOr(lineKey(session), this.#translator)],
+      [t("operator.line_carries"), bitrate(session.line_bps, lang)],
+      [t("figure.path"), wordOr(pathKey(session), this.#translator)],
       [t("figure.freezes"), count(session.freeze_count, lang)],
+      [t("figure.concealed"), percent(session.concealed_ratio, lang)],
+      [t("operator.asked_again"), percent(session.nack_ratio, lang)],
       [t("operator.served_by"), session.relay || "–"],
     ]);
   }
@@ -109,6 +118,17 @@ export class SiteDialog {
       const path = `/api/operator/communes/${encodeURIComponent(slug)}/link`;
       const answer = await fetchJson(this.#env, path, this.#token, { method: "POST", body: {} });
       return `${t("operator.new_link_done", { name })} ${answer?.url ?? answer?.link ?? ""}`;
+    });
+  }
+
+  async #pin(rid) {
+    const { t } = this.#bound();
+    const { slug, name } = this.#row;
+    await this.#do(async () => {
+      const path = `/api/operator/communes/${encodeURIComponent(slug)}/layer`;
+      const body = { rid: rid || null };
+      await fetchJson(this.#env, path, this.#token, { method: "POST", body });
+      return t("operator.pin_done", { name });
     });
   }
 

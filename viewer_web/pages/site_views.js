@@ -1,7 +1,8 @@
 /** The 63 sites as a grid and as a table; rows are reused so that focus and scrolling stay. */
 
-import { bitrate, count, fps, millis, percent, timeOfDay } from "../core/format.js";
+import { bitrate, count, fps, millis, percent, size, timeOfDay } from "../core/format.js";
 import { gradeSign } from "../core/grade.js";
+import { lineKey, pathKey } from "../core/session_words.js";
 import { element, setText } from "./dom.js";
 
 export const COLUMNS = [
@@ -11,14 +12,25 @@ export const COLUMNS = [
   "figure.loss",
   "figure.jitter",
   "figure.rtt",
+  "operator.picture",
   "figure.fps",
   "figure.freezes",
+  "figure.concealed",
+  "figure.path",
   "operator.column.sessions",
   "operator.served_by",
   "operator.column.since",
 ];
 
 export const gradeWord = (grade, translator) => `${gradeSign(grade)} ${translator.t(`grade.${grade}`)}`;
+
+export const wordOr = (key, translator) => (key === null ? "–" : translator.t(key));
+
+/** What a screen gets: "640×360", or that it gets sound alone. */
+export function pictureOf(session, translator) {
+  if (session.line_state === "audio-only") return translator.t(lineKey(session));
+  return size(session.width, session.height);
+}
 
 /** Draw `rows` into a <ul>; `open` is told the slug of the pressed site. */
 export function drawGrid(list, rows, translator, open) {
@@ -73,8 +85,11 @@ function fillRow(line, row, translator) {
     percent(row.lossRatio, lang),
     millis(row.jitterMs),
     millis(row.rttMs),
+    row.poorest === null ? "–" : pictureOf(row.poorest, translator),
     fps(row.fps),
     count(row.freezeCount, lang),
+    percent(row.concealedRatio, lang),
+    wordOr(row.poorest && pathKey(row.poorest), translator),
     count(row.sessions.length, lang),
     row.relays.join(", ") || "–",
     timeOfDay(row.since, lang),

@@ -179,7 +179,9 @@ export class WhepPlayer {
     const seen = digest.framesDecoded > 0 || voice || sample.voiceOnly;
     // The verdict is patient; only packets since the last look are media that flows.
     const moving = verdict.kind === "flowing" && verdict.forMs === 0;
-    if (moving && seen && !leg.publisherGone) this.#flowing();
+    // The last packets of a session that was revoked do not talk a refusal away.
+    const last = this.state === "denied" && this.#renewal?.revived + 1 < REVIVED_LOOKS;
+    if (moving && seen && !leg.publisherGone && !last) this.#flowing();
     if (before) this.#on.figures?.(digest, viewerRates(digest, before));
     // RTCP still comes: the node lives, and it is the publisher who is silent.
     const alive = Number.isFinite(digest.transportPackets) && verdict.forMs < STUCK_MS;
@@ -360,7 +362,7 @@ export class WhepPlayer {
   async #failed(error, muteOrigin, places, renewal) {
     const problem = error instanceof HttpProblem ? error : new HttpProblem(0, String(error));
     this.problem = problem;
-    renewal.muteOrigin = muteOrigin;
+    Object.assign(renewal, { muteOrigin, revived: 0 });
     this.log.add(this.#env.now(), problem.reason, "retry");
     // There are others to ask, and the person has waited long enough.
     if (muteOrigin !== null && (renewal.mute += 1) < places) return;
