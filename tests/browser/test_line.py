@@ -82,7 +82,7 @@ async def test_sound_alone_is_told_calmly_and_is_no_dead_link(
         await has_sound(page)
         recoveries = await page.evaluate("window.wardcast.recoveries")
         offers, session = hub.offers(), await page.evaluate("window.wardcast.sessionId")
-        carry(hub, 40_000)
+        carry(hub, 5_000)
         await page.locator("#line-banner").wait_for(state="visible")
         text = await page.locator("#line-banner-text").inner_text()
         assert text == "Đường truyền yếu: chỉ còn tiếng"
@@ -134,7 +134,7 @@ async def test_without_the_nodes_word_the_page_sees_it_by_itself(
     async with live_source(hub):
         page = await open_page(hub.viewer_url())
         await frames_advance(page)
-        carry(hub, 40_000)
+        carry(hub, 5_000)
         await page.locator("#line-banner").wait_for(state="visible")
         assert await page.evaluate("window.wardcast.told") is None
         await state_is(page, "playing")
