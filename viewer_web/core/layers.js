@@ -32,7 +32,7 @@ export function encodingsToTry(codec, layersBps) {
   const scalable = [{ ...one[0], scalabilityMode: TEMPORAL_LAYERS }];
   if (SCALABLE.has(codec)) return [scalable, one];
   const three = RIDS.map((rid) => encodingOf(rid, layersBps));
-  // The same for all: a mixture makes Chromium's VP8 hold the richest layer back.
+  // The same for all: Chromium's H.264 gives every layer what one of them asks for.
   const thinned = three.map((each) => ({ ...each, scalabilityMode: TEMPORAL_LAYERS }));
   return [thinned, three, one];
 }
