@@ -18,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hub.roster import DEFAULT_ROSTER
+from relay.core.line_check import STREAM as LINE_CHECK
 from relay.signalling.ice_servers import DEFAULT_LIFETIME_S, check_stun_uri, check_turn_uri
 
 ENV_PREFIX = "WARDCAST_"
@@ -103,6 +104,13 @@ class StreamConfig(_Section):
     title_vi: str = "Phiên họp đầu tiên của chính quyền phường Lê Đại Hành"
     title_en: str = "First session of the new local government, Lê Đại Hành ward"
     extra: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")], ...] = ("du-phong",)
+
+    @field_validator("name", "extra")
+    @classmethod
+    def _not_reserved(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        if LINE_CHECK in ((value,) if isinstance(value, str) else value):
+            raise ValueError(f"'{LINE_CHECK}' is the name under which lines are checked")
+        return value
 
     @property
     def names(self) -> tuple[str, ...]:

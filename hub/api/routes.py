@@ -9,12 +9,15 @@ from aiohttp import web
 from hub.api.context import ApiContext
 from hub.api.health import HealthApi
 from hub.api.layers import LayersApi
+from hub.api.line_check import LineCheckApi
 from hub.api.operator import OperatorApi
 from hub.api.pages import Pages
 from hub.api.relays import RelaysApi
 from hub.api.respond import Route, answering
 from hub.api.studio import StudioApi
 from hub.api.viewer import ViewerApi
+
+_ONLY_GET = {"allow_head": False}
 
 
 class Audience(Protocol):
@@ -33,10 +36,12 @@ def api_routes(context: ApiContext) -> list[web.RouteDef]:
         OperatorApi(context),
         RelaysApi(context),
         LayersApi(context),
+        LineCheckApi(context),
         HealthApi(context),
     )
+    # `web.get` would add HEAD by itself, also to event streams.
     return [
-        web.route(method, path, answering(handler))
+        web.RouteDef(method, path, answering(handler), _ONLY_GET if method == "GET" else {})
         for audience in audiences
         for method, path, handler in _with_head(audience.routes())
     ]

@@ -10,6 +10,7 @@ from urllib.parse import quote
 from hub.relays.registry import Relay, RelayRegistry
 from hub.relays.tickets import TicketOffice
 from hub.state.placement import RelayLoad, alternatives, place
+from relay.core.line_check import STREAM as LINE_CHECK
 from relay.node.media_node import MediaNode
 from relay.signalling.node_protocol import Accepted, Grant, Redirected, Refused, SignallingSession
 from relay.signalling.offer import Offer
@@ -47,11 +48,13 @@ class PlacingNode:
 
     async def view(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
         """Raises Redirected when a relay takes the viewer, Refused when nobody does."""
-        if grant.scope == "view" and not grant.ticket_id and stream in self._node.streams:
+        known = stream in self._node.streams or stream == LINE_CHECK
+        if grant.scope == "view" and not grant.ticket_id and known:
             relay = self._place(grant)
             if relay is not None:
                 self._check_room(grant.subject)
-                self._check_on_air(stream)
+                if stream != LINE_CHECK:
+                    self._check_on_air(stream)
                 # Only now: a viewer that was refused is not on its way.
                 now_ms = self._clock()
                 self._registry.on_placed(relay.id, grant.subject, grant.token_id, now_ms)

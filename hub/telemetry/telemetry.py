@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from hub.roster import Commune, Roster
+from hub.state.line_checks import LineCheckBook
 from hub.state.quality import SourceFigures, Verdict, grade_commune, grade_viewer
 from hub.telemetry.attendance import FILE_NAME, AttendanceLog, Presence, presences, read_lines
 from hub.telemetry.board import Board
@@ -56,6 +57,7 @@ class Telemetry:
     ) -> None:
         self.board = Board()
         self.attendance = AttendanceLog(data_dir / FILE_NAME)
+        self.line_checks = LineCheckBook(data_dir)
         self.reports: Counter[str] = Counter()
         self.titles = titles or {}
         self.snapshot: NodeSnapshot | None = None
@@ -231,9 +233,8 @@ class Telemetry:
             sessions.append(session_view(record, figures, verdict, now_s))
         left = self._left_at.get(commune.slug)
         left_at = None if left is None else time.strftime("%H:%M:%S", time.localtime(left))
-        return commune_view(
-            commune, grade_commune(verdicts, commune.kind, left_at=left_at), sessions
-        )
+        grade = grade_commune(verdicts, commune.kind, left_at=left_at)
+        return commune_view(commune, grade, sessions, self.line_checks.of(commune.slug))
 
 
 def _commune_key(commune: Commune) -> str:

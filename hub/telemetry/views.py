@@ -121,8 +121,13 @@ def session_view(
     }
 
 
-def commune_view(commune: Commune, verdict: Verdict, sessions: Sequence[Json]) -> Json:
-    """One site with its screens."""
+def commune_view(
+    commune: Commune,
+    verdict: Verdict,
+    sessions: Sequence[Json],
+    line_check: Json | None = None,
+) -> Json:
+    """One site with its screens. line_check: its last one."""
     return {
         "slug": commune.slug,
         "name": commune.name,
@@ -134,6 +139,7 @@ def commune_view(commune: Commune, verdict: Verdict, sessions: Sequence[Json]) -
         "grade_reason": verdict.reason_vi,
         "grade_reason_en": verdict.reason_en,
         "connected": bool(sessions),
+        "line_check": line_check,
         "sessions": list(sessions),
     }
 

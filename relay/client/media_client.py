@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import aiohttp
 
@@ -76,6 +76,11 @@ class MediaClient:
     def rtt_ms(self) -> float | None:
         """Round trip of the ICE checks."""
         return None if self._peer is None else self._peer.rtt_ms
+
+    @property
+    def transport(self) -> Literal["udp", "tcp"]:
+        """What media goes over."""
+        return "udp" if self._peer is None else self._peer.transport
 
     async def connect(self) -> None:
         """POST the offer, then ICE and DTLS. Raises ClientError; `close` is due in any case."""

@@ -70,7 +70,7 @@ _VIEWER_VIDEO = (
 )
 
 
-RELAY_RIDS = ("0", "1", "2")
+RELAY_RIDS = ("h", "m", "l")
 """What a relay calls the layers that it pulls, richest first."""
 
 

@@ -8,9 +8,11 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from relay.core import line_check
 from relay.core.arena import PacketArena
 from relay.core.negotiation import CodecParameters
 from relay.node.config import MediaNodeConfig
+from relay.node.line_checks import LineChecks
 from relay.node.loop_lag import LoopLag
 from relay.node.publisher import Publisher
 from relay.node.pull import Pull, PullSettings
@@ -58,6 +60,7 @@ class MediaNode:
         self._timer_ms = float("inf")
         self._slow_due_ms = port.now_ms() + SLOW_TICK_MS
         self._closing = False
+        self.line_checks = LineChecks(port)
         self.wake(self._next_deadline_ms())
 
     @classmethod
@@ -111,6 +114,8 @@ class MediaNode:
     async def view(self, stream: str, offer: Offer, grant: Grant) -> Accepted:
         """WHEP POST. Raises Refused: 404 no such stream, 409 nothing on air, 422 no common
         codec, 429 too many of one commune, 503 the node is full."""
+        if stream == line_check.STREAM:
+            return self._check_line(offer, grant)
         target = self._stream(stream)
         self._check_loop(target, grant)
         self._check_room(grant)
@@ -141,8 +146,24 @@ class MediaNode:
         target.add_viewer(viewer)
         return self._opened(viewer, answer)
 
+    def _check_line(self, offer: Offer, grant: Grant) -> Accepted:
+        """A line check. Raises Refused: 422 no common codec, 503 others are under way."""
+        self.line_checks.check_room(grant.subject)
+        credentials = IceCredentials()
+        try:
+            answer, negotiation, role = answer_viewer(
+                offer, self._local_transport(credentials), (), _random_ssrc
+            )
+        except OfferRefused as error:
+            raise self._refuse("offer", 422, str(error), None) from error
+        session = self.line_checks.open(grant, credentials, negotiation)
+        session.attach(offer, role, session)
+        return self._opened(session, answer)
+
     def session(self, session_id: str) -> Publisher | ViewerSession | None:
         """A live session by its id."""
+        if session_id in self.line_checks.sessions:
+            return self.line_checks.sessions[session_id]
         for stream in self.streams.values():
             found = stream.session(session_id)
             if found is not None:
@@ -293,7 +314,8 @@ class MediaNode:
             },
         )
         self.wake(self._next_deadline_ms())
-        lineage = (*self.streams[session.stream].lineage, self.config.id)
+        stream = self.streams.get(session.stream)
+        lineage = (*(stream.lineage if stream is not None else ()), self.config.id)
         return Accepted(session.id, session.etag, answer, lineage)
 
     # -- time
@@ -333,6 +355,7 @@ class MediaNode:
         self._closing = True
         if self._timer is not None:
             self._timer.cancel()
+        await self.line_checks.close()
         await asyncio.gather(*(pull.close() for pull in self.pulls.values()))
         for stream in self.streams.values():
             stream.close()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
+from relay.core.line_check import STREAM as LINE_CHECK
 from relay.signalling.auth import Forbidden, InvalidToken, TokenVerifier, bearer_token
 from relay.signalling.body import read_text, require_type
 from relay.signalling.cors import add_cors, is_preflight, options_headers
@@ -312,7 +313,13 @@ class SessionResource:
 
     def _authorize(self, request: web.Request, stream: str) -> Grant:
         try:
-            grant = self._verifier.authorize(self._token(request), self._scopes, stream)
+            if stream == LINE_CHECK and self.protocol == "whep":
+                # Of no stream: any commune may check its line.
+                grant = self._verifier.verify(self._token(request))
+                if grant.scope != "view":
+                    raise Forbidden(f"This token is for '{grant.scope}', not for this.")
+            else:
+                grant = self._verifier.authorize(self._token(request), self._scopes, stream)
         except InvalidToken as error:
             raise _unauthorized(str(error)) from error
         except Forbidden as error:

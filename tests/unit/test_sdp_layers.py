@@ -33,7 +33,7 @@ def answer_to(offer: str, *, all_layers: bool) -> str:
 def test_a_relay_gets_an_ssrc_and_a_repair_for_each_layer() -> None:
     offer = offer_of(all_layers=True)
     answer = answer_to(offer, all_layers=True)
-    assert "a=simulcast:send 0;1;2\r\n" in answer
+    assert "a=simulcast:send h;m;l\r\n" in answer
     video = parse_answer(offer, answer).negotiation.media[1]
     assert video.rids == RELAY_RIDS
     assert len(set(video.ssrcs)) == 3
