@@ -55,9 +55,10 @@ class PlacingNode:
                 self._check_room(grant.subject)
                 if stream != LINE_CHECK:
                     self._check_on_air(stream)
-                # Only now: a viewer that was refused is not on its way.
-                now_ms = self._clock()
-                self._registry.on_placed(relay.id, grant.subject, grant.token_id, now_ms)
+                    # Only now: a viewer that was refused is not on its way. Nor is a line check:
+                    # never seen among the viewers, it would count as one that came nowhere.
+                    now_ms = self._clock()
+                    self._registry.on_placed(relay.id, grant.subject, grant.token_id, now_ms)
                 raise Redirected(
                     self._url(relay, stream, self._office.ticket(grant, relay.id, stream))
                 )

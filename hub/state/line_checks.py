@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ class LineCheckBook:
     def __init__(self, data_dir: Path) -> None:
         self._path = data_dir / FILE_NAME
         self._records: dict[str, dict[str, Any]] = {}
+        # Reports come from threads, for the disk may be slow; they share one draft.
+        self._saving = threading.Lock()
         try:
             loaded = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -49,8 +52,9 @@ class LineCheckBook:
             "user_agent": agent[:300],
             **figures.model_dump(mode="json"),
         }
-        self._records[commune] = record
-        self._save()
+        with self._saving:
+            self._records[commune] = record
+            self._save()
         return record
 
     def _save(self) -> None:

@@ -20,6 +20,8 @@ STEP_MS = 1500.0
 PADDING_BYTES = 255
 WIRE_BYTES = PADDING_BYTES + 12 + 12 + 16 + 28
 TICK_MS = 5.0
+MAX_BURST_MS = 20.0
+"""What a late tick catches up on at most: a check may not flood the line of its commune."""
 TOTAL_MS = STEP_MS * len(STEPS_BPS)
 
 
@@ -54,7 +56,7 @@ class LineCheckSender:
         """Packets to be sent by now."""
         step = int((now_ms - self._started_ms) // STEP_MS)
         rate = STEPS_BPS[min(step, len(STEPS_BPS) - 1)]
-        self._owed_bytes += rate * (now_ms - self._paid_ms) / 8000
+        self._owed_bytes += rate * min(now_ms - self._paid_ms, MAX_BURST_MS) / 8000
         self._paid_ms = now_ms
         count = int(self._owed_bytes // WIRE_BYTES)
         self._owed_bytes -= count * WIRE_BYTES
