@@ -26,6 +26,7 @@ export function rowOf(commune) {
     slug: commune.slug,
     name: commune.name ?? commune.slug,
     displayName: commune.display_name ?? commune.name ?? commune.slug,
+    lineCheck: commune.line_check ?? null,
     kind: commune.kind ?? "",
     grade: gradeOf(commune),
     reason: { vi: commune.grade_reason ?? "", en: commune.grade_reason_en ?? "" },

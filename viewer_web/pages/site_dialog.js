@@ -41,7 +41,22 @@ export class SiteDialog {
     byId("detail-grade").dataset.grade = row.grade;
     setText(byId("detail-grade"), gradeWord(row.grade, this.#translator));
     setText(byId("detail-reason"), row.reason[this.#translator.lang]);
+    this.#showLineCheck(row.lineCheck);
     this.#drawSessions(row.sessions);
+  }
+
+  #showLineCheck(check) {
+    const { t, lang } = this.#bound();
+    const box = byId("detail-line-check");
+    box.hidden = check === null;
+    if (check === null) return;
+    const figures = [
+      bitrate(check.down_bps, lang),
+      percent(check.loss_ratio, lang),
+      check.rtt_ms === null ? "" : millis(check.rtt_ms),
+      timeOfDay(check.at, lang),
+    ].filter(Boolean);
+    setText(box, `${t("operator.line_check")}: ${check[lang]} (${figures.join(" · ")})`);
   }
 
   #drawSessions(sessions) {

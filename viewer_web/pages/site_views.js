@@ -57,7 +57,7 @@ function fillSite(button, row, translator) {
   setText(word, gradeWord(row.grade, translator));
   const figures = [bitrate(row.bitrateBps, lang), percent(row.lossRatio, lang), ...row.relays];
   const healthy = row.grade === "good" || row.grade === "unknown";
-  setText(line, healthy ? figures.join(" · ") : row.grade === "absent" ? "" : row.reason[lang]);
+  setText(line, healthy ? figures.join(" · ") : row.grade === "absent" ? (row.lineCheck?.[lang] ?? "") : row.reason[lang]);
 }
 
 export function drawTable(body, rows, translator, open) {

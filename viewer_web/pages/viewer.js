@@ -13,6 +13,7 @@ import { HttpProblem } from "../core/problem.js";
 import { fetchJson } from "./api.js";
 import { TelemetryBeacon } from "./beacon.js";
 import { byId, copyText, fillFigures, setMeter, setText, WakeLock } from "./dom.js";
+import { bindLineCheck } from "./line_check.js";
 import { showLine } from "./line_view.js";
 import { bindFullscreen, Screen } from "./screen.js";
 import { watchSize } from "./size_watch.js";
@@ -215,12 +216,16 @@ byId("copy-link").addEventListener("click", async () => {
   setTimeout(() => setText(button, translator.t("link.copy")), 6000);
 });
 byId("copy-link").hidden = token === null;
+const checkElements = { button: byId("check-line"), words: byId("check-words") };
+const showCheck = bindLineCheck(checkElements, env, token, translator);
+byId("check-line").hidden = token === null;
 bindFullscreen(byId("fullscreen"), translator);
 translator.onChange(() => {
   showInfo();
   showState();
   showFigures();
   showMute();
+  showCheck();
 });
 
 if (token === null) {

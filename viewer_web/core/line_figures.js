@@ -1,0 +1,45 @@
+/** Figures of a line check from what was counted (docs/line-check.md). No DOM, no network. */
+
+export const STEPS_BPS = Object.freeze([300_000, 1_000_000, 2_000_000, 3_200_000]);
+export const STEP_MS = 1500;
+export const TOTAL_MS = STEP_MS * STEPS_BPS.length;
+
+/** The answer with the candidates of one way alone. @param {"udp"|"tcp"} way */
+export function onlyWay(sdp, way) {
+  const keep = (line) => !line.startsWith("a=candidate:") || line.split(" ")[2]?.toLowerCase() === way;
+  return sdp.split(/\r?\n/).filter(keep).join("\r\n");
+}
+
+/**
+ * Bit/s of each step from samples of a growing byte count.
+ * @param {{atMs: number, bytes: number}[]} samples rising; the first is that of the first packet
+ */
+export function stepsOf(samples) {
+  if (samples.length < 2) return [];
+  const start = samples[0].atMs;
+  const at = (ms) => {
+    const after = samples.findIndex((one) => one.atMs - start >= ms);
+    if (after < 0) return samples.at(-1).bytes;
+    if (after === 0) return samples[0].bytes;
+    const [a, b] = [samples[after - 1], samples[after]];
+    const share = (start + ms - a.atMs) / (b.atMs - a.atMs);
+    return a.bytes + (b.bytes - a.bytes) * share;
+  };
+  return STEPS_BPS.map((bps, i) => ({
+    bps,
+    received_bps: Math.max(0, Math.round(((at((i + 1) * STEP_MS) - at(i * STEP_MS)) * 8000) / STEP_MS)),
+  }));
+}
+
+/** Share of packets lost. */
+export function lossOf({ packetsReceived = 0, packetsLost = 0 }) {
+  const sent = packetsReceived + Math.max(0, packetsLost);
+  return sent > 0 ? Math.max(0, packetsLost) / sent : 0;
+}
+
+/** Codecs of a receiver's capabilities, upper case, each once. */
+export function codecNames(capabilities) {
+  const names = (capabilities?.codecs ?? []).map((one) => one.mimeType.split("/")[1].toUpperCase());
+  const known = new Set(["H264", "VP8", "VP9", "AV1", "H265"]);
+  return [...new Set(names)].filter((name) => known.has(name));
+}
