@@ -39,7 +39,7 @@ class Tally:
     def __init__(self) -> None:
         self.first_ms: float | None = None
         self.bytes_by_step: dict[int, int] = defaultdict(int)
-        self.numbers: list[int] = []
+        self.numbers: list[set[int]] = [set() for _ in STEPS_BPS]
         self.jitter_ms = 0.0
         self._before: tuple[float, float] | None = None
 
@@ -54,7 +54,7 @@ class Tally:
                 self.first_ms = now_ms
             step = min(int((now_ms - self.first_ms) // STEP_MS), len(STEPS_BPS) - 1)
             self.bytes_by_step[step] += len(packet) + OVERHEAD_BYTES
-            self.numbers.append(view.seq)
+            self.numbers[step].add(view.seq)
             self._note_jitter(view.timestamp / 90.0, now_ms)
 
     def on_rtcp(self, packet: bytes, now_ms: float) -> None:
@@ -62,17 +62,25 @@ class Tally:
 
     def loss_ratio(self) -> float:
         """Of all numbers up to the highest (a check has fewer than 2^15)."""
-        if not self.numbers:
-            return 0.0
-        expected = max(self.numbers) + 1
-        return max(0.0, 1 - len(set(self.numbers)) / expected)
+        seen: set[int] = set().union(*self.numbers)
+        return max(0.0, 1 - len(seen) / (max(seen) + 1)) if seen else 0.0
 
     def steps(self) -> tuple[StepFigures, ...]:
         """By rate."""
         return tuple(
-            StepFigures(bps=bps, received_bps=self.bytes_by_step[i] * 8000 / STEP_MS)
+            StepFigures(
+                bps=bps,
+                received_bps=self.bytes_by_step[i] * 8000 / STEP_MS,
+                loss_ratio=self._loss_of_step(i),
+            )
             for i, bps in enumerate(STEPS_BPS)
         )
+
+    def _loss_of_step(self, step: int) -> float | None:
+        """Of the numbers that are new in it; None where nothing came."""
+        before = max((max(seen) for seen in self.numbers[:step] if seen), default=-1)
+        new = {number for number in self.numbers[step] if number > before}
+        return max(0.0, 1 - len(new) / (max(new) - before)) if new else None
 
     def _note_jitter(self, sent_ms: float, now_ms: float) -> None:
         """RFC 3550 section 6.4.1."""
@@ -198,8 +206,8 @@ def findings_of(figures: LineFigures, verdict: dict[str, Any]) -> list[Finding]:
         if way is not None
     ]
     text = (
-        f"{figures.down_bps / 1e6:.2f} Mbit/s, {figures.loss_ratio:.1%} lost, round trip {rtt} ms, "
-        f"jitter {figures.jitter_ms or 0:.0f} ms"
+        f"{figures.down_bps / 1e6:.2f} Mbit/s, {figures.own_loss_ratio:.1%} lost, "
+        f"round trip {rtt} ms, jitter {figures.jitter_ms or 0:.0f} ms"
     )
     found.append(Finding("Line", Level.OK, text))
     found.append(Finding("Đường truyền / line", level, f"{verdict['vi']} / {verdict['en']}"))

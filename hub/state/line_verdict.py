@@ -38,11 +38,11 @@ class WayFigures(_Section):
 
 
 class StepFigures(_Section):
-    """One rate that was tried."""
+    """One rate that was tried. loss_ratio: within it, None where it was not told."""
 
     bps: Annotated[float, Field(ge=0, le=1e9)]
     received_bps: Annotated[float, Field(ge=0, le=1e9)]
-    loss_ratio: Ratio = 0.0
+    loss_ratio: Ratio | None = None
 
 
 class LineFigures(_Section):
@@ -64,6 +64,13 @@ class LineFigures(_Section):
         """The best that came through."""
         return max((step.received_bps for step in self.steps), default=0.0)
 
+    @property
+    def own_loss_ratio(self) -> float:
+        """What the line loses at the rate that it carries best: above what it can carry every line
+        loses, and that is told by its speed. Of the whole check where steps do not tell."""
+        told = [step.loss_ratio for step in self.steps if step.loss_ratio is not None]
+        return min(told, default=self.loss_ratio)
+
 
 @dataclass(frozen=True)
 class LineVerdict:
@@ -82,13 +89,15 @@ def judge(figures: LineFigures) -> LineVerdict:
         fatal.append("no-way")
     if figures.codecs and not {"H264", "VP8"} & set(figures.codecs):
         fatal.append("no-codec")
-    if figures.steps and figures.down_bps < LOWEST_BPS:
+    # The doctor knows of TURN only that it can be reached: no rates are no finding there.
+    measured = figures.udp.ok or figures.tcp.ok or bool(figures.steps)
+    if measured and figures.down_bps < LOWEST_BPS:
         fatal.append("too-slow")
     if fatal:
         return LineVerdict(Readiness.NOT_READY, tuple(fatal))
     limits = {
         "slow": bool(figures.steps) and figures.down_bps < TOP_LAYER_BPS,
-        "lossy": figures.loss_ratio >= LOSSY,
+        "lossy": figures.own_loss_ratio >= LOSSY,
         "turn-only": turn and not (figures.udp.ok or figures.tcp.ok),
         "udp-blocked": not figures.udp.ok and figures.tcp.ok,
         "far": (figures.rtt_ms or 0.0) >= FAR_MS,
