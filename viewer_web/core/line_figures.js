@@ -2,6 +2,11 @@
 
 export const STEPS_BPS = Object.freeze([300_000, 1_000_000, 2_000_000, 3_200_000]);
 export const STEP_MS = 1500;
+/** Part of a step that is looked at: the first sample comes up to a quarter of a second late. */
+const FROM_MS = 50;
+const SPAN_MS = 1100;
+/** UDP and IPv4 of a packet: the browser does not count them. */
+export const HEADER_BYTES = 28;
 export const TOTAL_MS = STEP_MS * STEPS_BPS.length;
 
 /** The answer with the candidates of one way alone. @param {"udp"|"tcp"} way */
@@ -25,9 +30,10 @@ export function stepsOf(samples) {
     const share = (start + ms - a.atMs) / (b.atMs - a.atMs);
     return a.bytes + (b.bytes - a.bytes) * share;
   };
+  const came = (ms) => at(ms + SPAN_MS) - at(ms);
   return STEPS_BPS.map((bps, i) => ({
     bps,
-    received_bps: Math.max(0, Math.round(((at((i + 1) * STEP_MS) - at(i * STEP_MS)) * 8000) / STEP_MS)),
+    received_bps: Math.max(0, Math.round((came(i * STEP_MS + FROM_MS) * 8000) / SPAN_MS)),
   }));
 }
 

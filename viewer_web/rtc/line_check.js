@@ -1,6 +1,6 @@
 /** The line check of a commune's page: the way that the broadcast will take, before it begins. */
 
-import { codecNames, lossOf, onlyWay, stepsOf, TOTAL_MS } from "../core/line_figures.js";
+import { codecNames, HEADER_BYTES, lossOf, onlyWay, stepsOf, TOTAL_MS } from "../core/line_figures.js";
 import { statsList } from "../core/stats_digest.js";
 import { HttpSession } from "./http_session.js";
 
@@ -91,7 +91,10 @@ async function count(env, peer, found) {
     const list = statsList(await peer.getStats());
     const pair = list.find((one) => one.type === "candidate-pair" && one.nominated) ?? {};
     video = list.find((one) => one.type === "inbound-rtp" && one.kind === "video") ?? video;
-    if (video.packetsReceived > 0) samples.push({ atMs: env.now(), bytes: pair.bytesReceived ?? 0 });
+    if (video.packetsReceived > 0) {
+      const bytes = (pair.bytesReceived ?? 0) + video.packetsReceived * HEADER_BYTES;
+      samples.push({ atMs: env.now(), bytes });
+    }
     if (pair.currentRoundTripTime !== undefined) found.rttMs = pair.currentRoundTripTime * 1000;
     await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
   }
