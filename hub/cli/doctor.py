@@ -24,6 +24,7 @@ MARKS = {Level.OK: ("OK  ", "green"), Level.WARN: ("WARN", "yellow"), Level.FAIL
 @click.command(name="doctor")
 @click.option("--config", "-c", "path", type=click.Path(exists=True, path_type=Path))
 @click.option("--hub", "hub_url", help="Also check that this hub can be reached: https://…")
+@click.option("--token", help="View token; better given in $WARDCAST_TOKEN (argv is public).")
 @click.option("--token-file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--no-report", is_flag=True, help="Do not tell the hub what was measured.")
 @click.option("--insecure", is_flag=True, help="Accept any TLS certificate.")
@@ -31,6 +32,7 @@ MARKS = {Level.OK: ("OK  ", "green"), Level.WARN: ("WARN", "yellow"), Level.FAIL
 def command(
     path: Path | None,
     hub_url: str | None,
+    token: str | None,
     token_file: Path | None,
     no_report: bool,
     insecure: bool,
@@ -48,7 +50,7 @@ def command(
     except ConfigError as error:
         raise click.ClickException(str(error)) from error
     findings = run_checks(config, hub_url)
-    token = read_token(None, token_file)
+    token = read_token(token, token_file)
     if hub_url and token:
         findings += _line(hub_url, token, insecure=insecure, report=not no_report)
     if as_json:
@@ -63,7 +65,7 @@ def command(
 def _line(hub_url: str, token: str, *, insecure: bool, report: bool) -> list[Finding]:
     try:
         figures, verdict = asyncio.run(check(hub_url, token, insecure=insecure, report=report))
-    except (ClientError, aiohttp.ClientError) as error:
+    except (ClientError, aiohttp.ClientError, OSError) as error:
         detail = error.detail if isinstance(error, ClientError) else str(error)
         return [Finding("Line", Level.FAIL, detail, "Check the token and that the hub runs.")]
     return findings_of(figures, verdict)

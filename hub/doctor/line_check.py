@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
+from yarl import URL
 
 from hub.doctor.finding import Finding, Level
 from hub.state.line_verdict import (
@@ -21,7 +22,14 @@ from hub.state.line_verdict import (
     judge,
     sentence,
 )
-from relay.client.errors import ClientError
+from relay.client.errors import (
+    ClientError,
+    MediaTimeoutError,
+    OverloadedError,
+    error_for_status,
+)
+from relay.client.http_session import translate
+from relay.client.link_header import Link
 from relay.client.whep_client import WhepClient
 from relay.core.line_check import STEP_MS, STEPS_BPS, STREAM, TOTAL_MS
 from relay.core.rtp import RtpError, parse_rtp
@@ -31,6 +39,13 @@ OVERHEAD_BYTES = 44
 """SRTP tag, UDP and IPv4 of one packet."""
 CODECS = ("H264", "VP8", "VP9", "AV1")
 TURN_TIMEOUT_S = 3.0
+MAX_WAIT_S = 60.0
+"""For a turn while other checks are under way."""
+WAIT_S = 8.0
+REPORT_TIMEOUT = aiohttp.ClientTimeout(total=8)
+
+
+Tried = tuple[str | None, float, float | None, tuple[Link, ...]]
 
 
 class Tally:
@@ -94,31 +109,48 @@ async def check(
     hub_url: str, token: str, *, insecure: bool, report: bool
 ) -> tuple[LineFigures, dict[str, Any]]:
     """Figures of the line to the node that a commune would get, and the verdict: the hub's where it
-    is told, else by the same formula. Raises ClientError, aiohttp.ClientError."""
+    is told, else by the same formula, with `untold` for why not. Raises ClientError, OSError."""
     connector = aiohttp.TCPConnector(ssl=not insecure)
     async with aiohttp.ClientSession(connector=connector) as http:
         figures = await measure(http, hub_url, token)
+        untold = ""
         if report:
-            url = f"{hub_url.rstrip('/')}/api/line-check"
-            headers = {"Authorization": f"Bearer {token}"}
-            body = figures.model_dump(mode="json")
-            async with http.post(url, json=body, headers=headers) as answer:
-                if answer.status == 200:
-                    verdict: dict[str, Any] = await answer.json()
-                    return figures, verdict
+            try:
+                return figures, await tell(http, hub_url, token, figures)
+            except ClientError as error:
+                untold = error.detail
     judged = judge(figures)
     vi, en = sentence(judged)
-    return figures, {"verdict": judged.readiness.value, "vi": vi, "en": en}
+    return figures, {"verdict": judged.readiness.value, "vi": vi, "en": en, "untold": untold}
+
+
+async def tell(
+    http: aiohttp.ClientSession, hub_url: str, token: str, figures: LineFigures
+) -> dict[str, Any]:
+    """The hub's verdict on reported figures. Raises ClientError."""
+    url = f"{hub_url.rstrip('/')}/api/line-check"
+    headers = {"Authorization": f"Bearer {token}"}
+    body = figures.model_dump(mode="json")
+    try:
+        async with http.post(url, json=body, headers=headers, timeout=REPORT_TIMEOUT) as answer:
+            if answer.status != 200:
+                raise error_for_status(answer.status, f"the hub answers {answer.status}")
+            verdict: dict[str, Any] = await answer.json()
+            return verdict
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise translate(error, URL(url)) from error
 
 
 async def measure(http: aiohttp.ClientSession, hub_url: str, token: str) -> LineFigures:
     """The figures alone. Raises ClientError when the hub does not let us check."""
     tally = Tally()
-    used, connect_ms, rtt_ms, links = await _connect(http, hub_url, token, tally, wait=True)
+    used, connect_ms, rtt_ms, links = await _in_turn(
+        lambda: _connect(http, hub_url, token, tally, wait=True)
+    )
     tcp = WayFigures(ok=used == "tcp", connect_ms=connect_ms if used == "tcp" else None)
     if used == "udp":
-        way, took_ms, _, _ = await _connect(
-            http, hub_url, token, Tally(), wait=False, tcp_only=True
+        way, took_ms, _, _ = await _in_turn(
+            lambda: _connect(http, hub_url, token, Tally(), wait=False, tcp_only=True)
         )
         tcp = WayFigures(ok=way == "tcp", connect_ms=took_ms if way else None)
     udp = WayFigures(ok=used == "udp", connect_ms=connect_ms if used == "udp" else None)
@@ -137,6 +169,23 @@ async def measure(http: aiohttp.ClientSession, hub_url: str, token: str) -> Line
     )
 
 
+async def _in_turn(
+    attempt: Callable[[], Awaitable[Tried]],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+) -> Tried:
+    """What an attempt found, made again while other checks are under way. Raises ClientError."""
+    left_s = MAX_WAIT_S
+    while True:
+        try:
+            return await attempt()
+        except OverloadedError as error:
+            wait_s = WAIT_S if error.retry_after_s is None else max(error.retry_after_s, 0.5)
+            left_s -= wait_s
+            if left_s < 0:
+                raise
+            await sleep(wait_s)
+
+
 async def _connect(
     http: aiohttp.ClientSession,
     hub_url: str,
@@ -145,8 +194,11 @@ async def _connect(
     *,
     wait: bool,
     tcp_only: bool = False,
-) -> tuple[str | None, float, float | None, tuple[Any, ...]]:
-    """(way that came up or None, ms until then, round trip, links). wait: for all steps."""
+) -> Tried:
+    """(way that came up or None, ms until then, round trip, links). wait: for all steps.
+
+    Raises ClientError when it is not the media that fails: that tells nothing of UDP or TCP.
+    """
     port = await MediaPort.open(port=0)
     client = WhepClient(port, http, f"{hub_url.rstrip('/')}/whep/{STREAM}", token, tally)
     client.tcp_only = tcp_only
@@ -159,9 +211,7 @@ async def _connect(
         if wait:
             await client.wait_closed(TOTAL_MS / 1000 + 0.7)
         return way, took_ms, client.rtt_ms, client.http.links
-    except ClientError as error:
-        if error.status is not None:
-            raise
+    except MediaTimeoutError:
         return None, 0.0, None, client.http.links
     finally:
         with contextlib.suppress(ClientError):
@@ -174,12 +224,12 @@ async def _turn(urls: list[str]) -> WayFigures:
     for url in urls:
         scheme, _, rest = url.partition(":")
         place = urlsplit("//" + rest.partition("?")[0])
-        number = place.port or (5349 if scheme == "turns" else 3478)
         began = time.monotonic()
         try:
+            number = place.port or (5349 if scheme == "turns" else 3478)
             async with asyncio.timeout(TURN_TIMEOUT_S):
                 _, writer = await asyncio.open_connection(place.hostname, number)
-        except (OSError, TimeoutError, socket.gaierror):
+        except (OSError, ValueError):
             continue
         writer.close()
         return WayFigures(ok=True, connect_ms=(time.monotonic() - began) * 1000)
@@ -211,4 +261,7 @@ def findings_of(figures: LineFigures, verdict: dict[str, Any]) -> list[Finding]:
     )
     found.append(Finding("Line", Level.OK, text))
     found.append(Finding("Đường truyền / line", level, f"{verdict['vi']} / {verdict['en']}"))
+    if verdict.get("untold"):
+        advice = "Tell the operator what stands here."
+        found.append(Finding("Report", Level.WARN, f"not made: {verdict['untold']}", advice))
     return found

@@ -13,6 +13,8 @@ from relay.transport.parameters import CloseReason
 from relay.transport.port import MediaPort
 
 MAX_CHECKS = 4
+MAX_WHILE_WATCHED = 2
+"""A broadcast has viewers: at most 6.4 Mbit/s beside it."""
 MAX_PER_COMMUNE = 2
 RETRY_S = 8
 UNUSED_S = 12.0
@@ -30,10 +32,14 @@ class LineChecks:
             self._on_connected, _nothing, _nothing, _nothing, self._on_closed
         )
 
-    def check_room(self, commune: str) -> None:
-        """Raises Refused: a check must not harm a broadcast, nor one commune the others."""
+    def check_room(self, commune: str, *, watched: bool) -> None:
+        """Raises Refused: a check must not harm a broadcast, nor one commune the others.
+
+        watched: somebody watches a broadcast here.
+        """
+        most = MAX_WHILE_WATCHED if watched else MAX_CHECKS
         own = sum(s.commune == commune for s in self.sessions.values())
-        if len(self.sessions) >= MAX_CHECKS or own >= MAX_PER_COMMUNE:
+        if len(self.sessions) >= most or own >= MAX_PER_COMMUNE:
             raise Refused(503, "Other line checks are under way.", RETRY_S)
 
     def open(

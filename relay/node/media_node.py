@@ -148,7 +148,8 @@ class MediaNode:
 
     def _check_line(self, offer: Offer, grant: Grant) -> Accepted:
         """A line check. Raises Refused: 422 no common codec, 503 others are under way."""
-        self.line_checks.check_room(grant.subject)
+        watched = any(stream.viewers for stream in self.streams.values())
+        self.line_checks.check_room(grant.subject, watched=watched)
         credentials = IceCredentials()
         try:
             answer, negotiation, role = answer_viewer(
