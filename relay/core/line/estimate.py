@@ -24,7 +24,7 @@ CAPACITY_WINDOW_MS, THIN_WINDOW_MS, FEW_PACKETS = 200.0, 800.0, 12
 longer time."""
 PROVEN_WINDOW_MS = 1500.0
 LOSS_WINDOW_MS = 1000.0
-LOSS_LIMIT = 0.10
+LOSS_LIMIT = 0.15
 CONFIDENCE = 1.5
 """Standard errors by which a loss must be above its limit: a few packets prove nothing."""
 COLLAPSES = ((0.4, 200.0, 25), (0.55, 400.0, 12))
@@ -83,6 +83,12 @@ class LineEstimate:
         if self._fed_ms is None or now_ms - self._fed_ms > STALE_MS:
             return True
         return self.queue.standing_ms() < EASY_QUEUE_MS and not self._lossy(LOSS_LIMIT / 2)
+
+    @property
+    def own_loss(self) -> float:
+        """What the line loses without being full, as far as that is known."""
+        empty = self.queue.standing_ms() < EASY_QUEUE_MS
+        return max(self.loss_floor, self.loss_ratio if empty else 0.0)
 
     def on_arrivals(
         self, arrivals: Sequence[Arrival], now_ms: float, *, probing: bool = False

@@ -41,7 +41,7 @@ SAME_STEP = 1.4
 that a line on the edge of a layer does not go to and fro."""
 STABLE_MS, FILLED_MS = 60_000.0, 3000.0
 LEAST_PROBE_BPS = 120_000.0
-LOSSY = 0.06
+LOSSY = 0.03
 CLEARLY_MORE = 1.35
 """A probe that asks for hardly more than is known would tell nothing within its time."""
 FLOOD_PAUSE_MS = 1500.0
@@ -232,13 +232,14 @@ class ViewerLine:
         """Repairs get what the picture leaves of the line, and what the line loses by itself; a
         share of the picture in any case, a small one while the line is full."""
         repairs = self._track.repairs_of(self.lane)
-        repairs.copies = 2 if self.estimate.loss_floor >= LOSSY and rate_bps else 1
+        filled = now_ms - self.estimate.congested_ms < FILLED_MS
+        lossy = self.watching and not filled and self.estimate.own_loss >= LOSSY
+        repairs.copies = 2 if lossy and rate_bps else 1
         repairs.queue_ms = self.estimate.delay_ms if self.watching else 0.0
         if self.estimate.bps == UNKNOWN_BPS:
             repairs.budget_bps = min(BUDGET_BPS, max(REPAIR_SHARE * rate_bps, MIN_REPAIR_BPS))
             return
         own = 2.5 * self.estimate.loss_floor * rate_bps * repairs.copies
-        filled = now_ms - self.estimate.congested_ms < FILLED_MS
         share = (FULL_SHARE if filled else REPAIR_SHARE / 2) * rate_bps
         spare = max(self.estimate.bps - rate_bps, own, share)
         repairs.budget_bps = min(BUDGET_BPS, max(spare, MIN_REPAIR_BPS / 4))
