@@ -14,6 +14,7 @@ from relay.core.thinning import Thinning
 from relay.core.voice_form import VoiceForms
 from relay.core.vp8_numbers import picture_id_of
 
+FIRST_GROUP_MS, MAX_GROUP_MS = 2400.0, 6000.0
 RATE_WINDOW_MS = 1000.0
 WIRE_OVERHEAD_BYTES = 68
 """Headers, extensions, SRTP tag, UDP and IPv4 of one packet."""
@@ -137,6 +138,16 @@ class Source:
         """A packet came within the last ALIVE_MS."""
         head = self.history.head
         return head is not None and now_ms - head.arrival_ms <= ALIVE_MS
+
+    def keep_group_short(self, now_ms: float) -> None:
+        """Encoders that make key frames only when asked (browsers) are asked now and then: the
+        kept group stays short, so that joiners and lost viewers need not wait for one."""
+        keyframe = self.history.keyframe
+        first = self.history.keyframe_seq is None
+        age_ms = float("inf") if keyframe is None else now_ms - keyframe.arrival_ms
+        limit_ms = FIRST_GROUP_MS if self.keyframes.untried else MAX_GROUP_MS
+        if not first and age_ms > limit_ms and not self.keyframes.pending:
+            self.keyframes.want(now_ms)
 
     def wire_bps(self, cap: int = TEMPORAL_LAYERS) -> float:
         """Typical rate with headers of temporal layers up to `cap`; 0 until measured."""

@@ -28,8 +28,6 @@ from relay.core.transport_sequence import TransportSequence
 
 VIEWER_PLI_INTERVAL_MS = 500.0
 VOICE_REPAIR_BPS = 64_000.0
-FIRST_GROUP_MS = 2400.0
-MAX_GROUP_MS = 6000.0
 PATIENCE_MS = 200.0
 """A new source usually begins with a key frame; after this it is asked for one."""
 REPLACE_PATIENCE_MS = 250.0
@@ -336,7 +334,7 @@ class Track:
         """Since when lanes have been waiting for a layer."""
         if not source.can_request_keyframe or not source.alive(now_ms):
             return None
-        self._keep_group_short(source, now_ms)
+        source.keep_group_short(now_ms)
         waiting = self._waiting_for(source, source.history.head_seq + 1)
         if all(self.table.state[index] == LaneState.BURST for index in waiting):
             return None
@@ -344,16 +342,6 @@ class Track:
         if now_ms - since_ms >= PATIENCE_MS and not source.keyframes.pending:
             source.keyframes.want(now_ms)
         return since_ms
-
-    def _keep_group_short(self, source: Source, now_ms: float) -> None:
-        """Encoders that make key frames only when asked (browsers) are asked now and then: the
-        kept group stays short, so that joiners and lost viewers need not wait for one."""
-        keyframe = source.history.keyframe
-        first = source.history.keyframe_seq is None
-        age_ms = float("inf") if keyframe is None else now_ms - keyframe.arrival_ms
-        limit_ms = FIRST_GROUP_MS if source.keyframes.untried else MAX_GROUP_MS
-        if not first and age_ms > limit_ms and not source.keyframes.pending:
-            source.keyframes.want(now_ms)
 
     def _enter(
         self,
