@@ -31,7 +31,7 @@ from relay.client.errors import (
 from relay.client.http_session import translate
 from relay.client.link_header import Link
 from relay.client.whep_client import WhepClient
-from relay.core.line_check import STEP_MS, STEPS_BPS, STREAM, TOTAL_MS
+from relay.core.line_check import MAX_BURST_MS, STEP_MS, STEPS_BPS, STREAM, TOTAL_MS
 from relay.core.rtp import RtpError, parse_rtp
 from relay.transport.port import MediaPort
 
@@ -42,6 +42,9 @@ TURN_TIMEOUT_S = 3.0
 MAX_WAIT_S = 60.0
 """For a turn while other checks are under way."""
 WAIT_S = 8.0
+BUSY_WAIT_S = 2.0
+MAX_STALLED_MS = 200.0
+"""Of the node: all in the last step, a line that carries it still counts as fast enough."""
 REPORT_TIMEOUT = aiohttp.ClientTimeout(total=8)
 
 
@@ -56,7 +59,10 @@ class Tally:
         self.bytes_by_step: dict[int, int] = defaultdict(int)
         self.numbers: list[set[int]] = [set() for _ in STEPS_BPS]
         self.jitter_ms = 0.0
+        self.stalled_ms = 0.0
+        """Pauses of the node that it did not make up for: nothing that the line has done."""
         self._before: tuple[float, float] | None = None
+        self._last: tuple[int, int] | None = None
 
     def on_rtp(self, packets: list[bytes], now_ms: float) -> None:
         """Count."""
@@ -71,6 +77,7 @@ class Tally:
             self.bytes_by_step[step] += len(packet) + OVERHEAD_BYTES
             self.numbers[step].add(view.seq)
             self._note_jitter(view.timestamp / 90.0, now_ms)
+            self._note_stall(view.seq, view.timestamp)
 
     def on_rtcp(self, packet: bytes, now_ms: float) -> None:
         """Nothing to learn."""
@@ -96,6 +103,13 @@ class Tally:
         before = max((max(seen) for seen in self.numbers[:step] if seen), default=-1)
         new = {number for number in self.numbers[step] if number > before}
         return max(0.0, 1 - len(new) / (max(new) - before)) if new else None
+
+    def _note_stall(self, seq: int, timestamp: int) -> None:
+        """Between neighbours alone: then nothing was sent in between."""
+        if self._last is not None and seq == self._last[0] + 1:
+            pause_ms = ((timestamp - self._last[1]) & 0xFFFFFFFF) / 90
+            self.stalled_ms += max(0.0, pause_ms - MAX_BURST_MS)
+        self._last = seq, timestamp
 
     def _note_jitter(self, sent_ms: float, now_ms: float) -> None:
         """RFC 3550 section 6.4.1."""
@@ -144,9 +158,17 @@ async def tell(
 async def measure(http: aiohttp.ClientSession, hub_url: str, token: str) -> LineFigures:
     """The figures alone. Raises ClientError when the hub does not let us check."""
     tally = Tally()
-    used, connect_ms, rtt_ms, links = await _in_turn(
-        lambda: _connect(http, hub_url, token, tally, wait=True)
-    )
+
+    async def run() -> Tried:
+        nonlocal tally
+        tally = Tally()
+        tried = await _connect(http, hub_url, token, tally, wait=True)
+        if tally.stalled_ms > MAX_STALLED_MS:
+            detail = "the relay is too busy to check a line: try again later"
+            raise OverloadedError(detail, retry_after_s=BUSY_WAIT_S)
+        return tried
+
+    used, connect_ms, rtt_ms, links = await _in_turn(run)
     tcp = WayFigures(ok=used == "tcp", connect_ms=connect_ms if used == "tcp" else None)
     if used == "udp":
         way, took_ms, _, _ = await _in_turn(

@@ -12,6 +12,9 @@ TOP_LAYER_BPS = 2_600_000.0
 """The richest layer with the sound and room to spare."""
 LOWEST_BPS = 130_000.0
 """Sound alone, with its headers."""
+CARRIED = 0.035
+"""A rate that loses no more than this beyond the best one is still carried. The best one alone
+would flatter: at the lowest rate a check sends fewer than 200 packets."""
 LOSSY, FAR_MS, UNSTEADY_MS = 0.03, 300.0, 60.0
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -66,10 +69,14 @@ class LineFigures(_Section):
 
     @property
     def own_loss_ratio(self) -> float:
-        """What the line loses at the rate that it carries best: above what it can carry every line
-        loses, and that is told by its speed. Of the whole check where steps do not tell."""
-        told = [step.loss_ratio for step in self.steps if step.loss_ratio is not None]
-        return min(told, default=self.loss_ratio)
+        """What the line loses at the rates that it carries: above these every line loses, and that
+        is told by its speed. Of the whole check where steps do not tell."""
+        told = [(s.loss_ratio, s.bps) for s in self.steps if s.loss_ratio is not None and s.bps > 0]
+        if not told:
+            return self.loss_ratio
+        least = min(ratio for ratio, _ in told)
+        carried = [(ratio, bps) for ratio, bps in told if ratio <= least + CARRIED]
+        return sum(ratio * bps for ratio, bps in carried) / sum(bps for _, bps in carried)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,9 @@ STEP_MS = 1500.0
 PADDING_BYTES = 255
 WIRE_BYTES = PADDING_BYTES + 12 + 12 + 16 + 28
 TICK_MS = 5.0
-MAX_BURST_MS = 20.0
-"""What a late tick catches up on at most: a check may not flood the line of its commune."""
+MAX_BURST_MS = 50.0
+"""What a late tick catches up on at most: a check may not flood the line of its commune.
+What was not sent then is missing: its timestamps tell a receiver."""
 TOTAL_MS = STEP_MS * len(STEPS_BPS)
 
 
