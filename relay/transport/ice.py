@@ -15,7 +15,8 @@ nothing: a restart never runs backwards.
 
 Consent (RFC 7675). Any authenticated packet is a sign of life, a check or SRTP that opens:
 `touch`. Without one for the consent time the peer is expired; before the first one, after the
-first-contact time.
+first-contact time. A path that media was followed to needs a check within the consent time, too:
+an address that only repeats what others sent does not live on.
 """
 
 from __future__ import annotations
@@ -78,6 +79,7 @@ class IceAgent:
     _pending: IceCredentials | None = None
     _retired: IceCredentials | None = None
     _nominated: bool = False
+    _unchecked_since_ms: float | None = None
     _paths: dict[Path, float] = field(default_factory=dict)
 
     @property
@@ -133,8 +135,10 @@ class IceAgent:
 
     def follow(self, path: Path, now_ms: float) -> None:
         """A new authenticated packet came over `path`: the peer is there now. Its next check says
-        so too, or names another path."""
+        so too, or names another path; without one the peer is expired."""
         self.last_life_ms = now_ms
+        if self._unchecked_since_ms is None:
+            self._unchecked_since_ms = now_ms
         self._remember(path, now_ms)
         self.selected = path
 
@@ -142,7 +146,10 @@ class IceAgent:
         """When the peer is given up unless it gives another sign of life."""
         if self.last_life_ms is None:
             return self.created_ms + self.first_contact_ms
-        return self.last_life_ms + self.consent_timeout_ms
+        since_ms = self.last_life_ms
+        if self._unchecked_since_ms is not None:
+            since_ms = min(since_ms, self._unchecked_since_ms)
+        return since_ms + self.consent_timeout_ms
 
     def forget(self, path: Path) -> None:
         """The address belongs to another peer now."""
@@ -175,6 +182,8 @@ class IceAgent:
         if nominates or not self._nominated or self._stale_beside(path, now_ms):
             self.selected = path
             self._nominated = self._nominated or nominates
+        if self.selected == path:
+            self._unchecked_since_ms = None
 
     def _stale_beside(self, path: Path, now_ms: float) -> bool:
         """The selected path has been silent for so long that `path` is the better one."""

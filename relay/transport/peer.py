@@ -16,6 +16,7 @@ from relay.transport.counters import PortCounters
 from relay.transport.dtls import DtlsContext, DtlsSession, DtlsState
 from relay.transport.ice import IceAgent, IceCredentials, Path
 from relay.transport.ice_controlling import ControllingAgent
+from relay.transport.newest import Newest
 from relay.transport.parameters import CloseReason, DtlsRole, IceRole, PeerHandler, PeerParameters
 from relay.transport.srtp import PeerSrtp, SrtpError, SrtpScratch
 from relay.transport.srtp_profile import PROFILES_BY_NAME
@@ -88,6 +89,7 @@ class Peer:
         self._srtp: PeerSrtp | None = None
         self._early: list[bytes] = []
         self._ssrcs: set[bytes] = set()
+        self._newest: Newest | None = None
         make_agent = ControllingAgent if parameters.ice_role == "controlling" else IceAgent
         self.ice: IceAgent = make_agent(
             IceCredentials(
@@ -212,17 +214,25 @@ class Peer:
             drops[error.drop] += 1
             return None
         self._ssrcs.add(ssrc)
+        if self._newest is not None:
+            self._newest.note(data, rtcp=rtcp)
         self.ice.touch(now_ms)
         return clear
 
     @property
     def follows(self) -> bool:
         """It is keyed and waits for checks: its address may be learned from its media too."""
-        return self._srtp is not None and not isinstance(self.ice, ControllingAgent)
+        return self._newest is not None
 
-    def has_sent(self, ssrc: bytes) -> bool:
-        """A packet of this SSRC (four bytes) has been opened."""
-        return ssrc in self._ssrcs
+    def ahead(self, data: bytes, *, rtcp: bool) -> int:
+        """By how many packets this would be newer than all before it; 0: it is not, or has an SSRC
+        that never came, or addresses are not followed here."""
+        return 0 if self._newest is None else self._newest.ahead(data, rtcp=rtcp)
+
+    def silent_ms(self, now_ms: float) -> float:
+        """How long the peer has given no sign of life; 0 before the first."""
+        life_ms = self.ice.last_life_ms
+        return 0.0 if life_ms is None else now_ms - life_ms
 
     def open_from(self, data: bytes, path: Path, *, rtcp: bool, now_ms: float) -> bytes | None:
         """A packet from an address that is not known yet. If it opens, media goes there from now
@@ -233,6 +243,8 @@ class Peer:
             clear = self._host.scratch.open(self._srtp, data, rtcp=rtcp)
         except SrtpError:
             return None
+        if self._newest is not None:
+            self._newest.note(data, rtcp=rtcp)
         self.ice.follow(path, now_ms)
         self._host.on_paths_changed(self)
         self._host.on_deadline_changed(self)
@@ -342,7 +354,10 @@ class Peer:
             return
         result = self._dtls.result
         if result is not None and not self.connected:
-            self._srtp = PeerSrtp(_PROFILES[result.profile], result.keys)
+            profile = _PROFILES[result.profile]
+            self._srtp = PeerSrtp(profile, result.keys)
+            if not isinstance(self.ice, ControllingAgent):
+                self._newest = Newest(profile.rtcp_tag_behind_bytes)
             self.srtp_profile = result.profile
             self.connected = True
             self._dtls.result = None

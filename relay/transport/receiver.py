@@ -123,7 +123,8 @@ class Receiver:
             return
         peer = self._registry.by_address.get(key)
         if peer is None:
-            if not (128 <= first < 192 and self._on_strange_media(view, origin, number, now_ms)):
+            media = 128 <= first < 192
+            if not (media and self._on_strange_media(view, key, origin, number, now_ms)):
                 self._counters.drops[DropReason.UNKNOWN_PEER] += 1
         elif 128 <= first < 192:
             self._on_media(peer, bytes(view), now_ms)
@@ -167,20 +168,21 @@ class Receiver:
             self._reply(answer, path)
 
     def _on_strange_media(
-        self, view: memoryview, origin: _Origin, number: int, now_ms: float
+        self, view: memoryview, key: AddressKey, origin: _Origin, number: int, now_ms: float
     ) -> bool:
         """SRTP or SRTCP from an unknown address: of a peer whose address has changed, or of nobody.
 
-        Only RTCP and packets of peers that send media to us are worth a try.
+        Whoever opens a TCP connection sends a check over it first.
         """
         data = bytes(view)
-        if len(data) < 12 or len(data) > MAX_STRANGE_BYTES:
+        if not 12 <= len(data) <= MAX_STRANGE_BYTES:
             return False
         rtcp = 192 <= data[1] < 224
-        candidates = self._strangers.candidates(self._registry.by_index.values(), data, now_ms)
-        if not candidates:
+        peers = self._registry.by_index.values()
+        candidates = self._strangers.candidates(peers, data, key, rtcp=rtcp, now_ms=now_ms)
+        path = origin.path(number) if candidates else None
+        if path is None or path.stream:
             return False
-        path = origin.path(number)
         for peer in candidates:
             clear = peer.open_from(data, path, rtcp=rtcp, now_ms=now_ms)
             if clear is None:

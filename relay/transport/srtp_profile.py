@@ -17,6 +17,12 @@ class SrtpProfile:
     tag_bytes: int
 
     @property
+    def rtcp_tag_behind_bytes(self) -> int:
+        """What follows the index of an SRTCP packet: AEAD has its tag before it (RFC 7714
+        section 9.4)."""
+        return 0 if self.name.startswith("AEAD") else self.tag_bytes
+
+    @property
     def material_bytes(self) -> int:
         return 2 * (self.key_bytes + self.salt_bytes)
 

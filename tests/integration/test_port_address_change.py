@@ -12,8 +12,8 @@ import pytest
 from relay.core.drops import DropReason
 from relay.core.rtcp import ReceiverReport, encode
 from relay.transport.port import MediaPort
-from relay.transport.strangers import PACKETS_BURST, SILENT_MS
-from tests.integration.test_port_faults import Link, make_batch, rtp, two_ports
+from relay.transport.strangers import PACKETS_PER_WINDOW, SILENT_MS
+from tests.integration.port_fixtures import Link, make_batch, rtp, two_ports
 
 REPORT = encode([ReceiverReport(77)])
 
@@ -114,10 +114,53 @@ async def test_a_flood_from_strangers_is_not_looked_at(stranger: socket.socket) 
         link = await Link(server, client).up()
         await known(link)
         dice = random.Random(3)
-        count = int(3 * PACKETS_BURST)
+        count = 10 * PACKETS_PER_WINDOW
         for _ in range(count):
             stranger.sendto(b"\x80\xc9\x00\x07" + dice.randbytes(40), ("127.0.0.1", server.port))
         await dropped(server, count)
         assert server._receiver._strangers.refused > 0
         link.client_peer.send_rtcp(REPORT)
         await link.server.until(lambda: len(link.server.rtcp) == 2)
+
+
+async def test_a_packet_held_back_moves_nobody(stranger: socket.socket) -> None:
+    """It would open, since it never arrived; but a newer one has."""
+    async with two_ports() as (server, client):
+        link = await Link(server, client).up()
+        await known(link)
+        held = sealed(link, REPORT, rtcp=True)
+        link.client_peer.send_rtcp(REPORT)
+        await link.server.until(lambda: len(link.server.rtcp) == 2)
+        await quiet()
+        before = link.server_peer.remote_address
+        unknown = server.counters.drops[DropReason.UNKNOWN_PEER]
+        stranger.sendto(held, ("127.0.0.1", server.port))
+        await dropped(server, unknown + 1)
+        assert link.server_peer.remote_address == before
+
+
+async def test_a_peer_that_moves_under_load_is_followed_soon(stranger: socket.socket) -> None:
+    """Its packets come while it does not count as silent yet, more of them than are looked at."""
+    async with two_ports() as (server, client):
+        link = await Link(server, client).up()
+        link.client_peer.send_rtp(rtp(1))
+        await link.server.until(lambda: bool(link.server.rtp))
+        async with asyncio.timeout(5):
+            for seq in range(2, 1000):
+                stranger.sendto(sealed(link, rtp(seq), rtcp=False), ("127.0.0.1", server.port))
+                await asyncio.sleep(0.003)
+                if len(link.server.rtp) > 1:
+                    break
+        assert link.server_peer.remote_address == stranger.getsockname()
+
+
+async def test_one_address_does_not_silence_the_rest(stranger: socket.socket) -> None:
+    async with two_ports() as (server, client):
+        link = await Link(server, client).up()
+        await known(link)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as loud:
+            for _ in range(5 * PACKETS_PER_WINDOW):
+                loud.sendto(b"\x80\xc9\x00\x07" + bytes(40), ("127.0.0.1", server.port))
+        stranger.sendto(sealed(link, REPORT, rtcp=True), ("127.0.0.1", server.port))
+        await link.server.until(lambda: len(link.server.rtcp) == 2)
+        assert link.server_peer.remote_address == stranger.getsockname()

@@ -126,6 +126,28 @@ class TestLite:
         agent.touch(5_000.0)
         assert agent.expires_ms() == 5_000.0 + DEFAULT_CONSENT_MS
 
+    def test_media_from_elsewhere_is_followed_and_needs_a_check_from_there(self) -> None:
+        agent = IceAgent(OURS, 0.0)
+        check(agent, path(1), 0.0, nominate=True)
+        agent.follow(path(2), 1000.0)
+        assert agent.selected == path(2)
+        for now_ms in range(2000, 9000, 1000):
+            agent.follow(path(2), float(now_ms))
+            agent.touch(float(now_ms))
+        assert agent.expires_ms() == 1000.0 + DEFAULT_CONSENT_MS
+        check(agent, path(2), 9000.0)
+        agent.touch(20_000.0)
+        assert agent.expires_ms() == 20_000.0 + DEFAULT_CONSENT_MS
+
+    def test_the_next_nominated_check_says_where_a_followed_peer_is(self) -> None:
+        agent = IceAgent(OURS, 0.0)
+        check(agent, path(1), 0.0, nominate=True)
+        agent.follow(path(2), 1000.0)
+        check(agent, path(3), 2000.0, nominate=True)
+        assert agent.selected == path(3)
+        agent.touch(20_000.0)
+        assert agent.expires_ms() == 20_000.0 + DEFAULT_CONSENT_MS
+
     def test_restart_keeps_the_old_credentials_until_the_new_are_used(self) -> None:
         agent = IceAgent(OURS, 0.0)
         check(agent, path(1), 0.0, nominate=True)
