@@ -26,4 +26,4 @@ async def test_an_office_checks_its_line_before_anything_is_on_the_air(
         await operator.wait_for_selector(".site")
         await operator.locator(f".site[data-slug='{SITE}']").click()
         shown = operator.locator("#detail-line-check")
-        await expect(shown).to_contain_text("Mbit/s", timeout=10_000)
+        await expect(shown).to_contain_text("bit/s", timeout=10_000)

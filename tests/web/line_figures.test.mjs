@@ -29,6 +29,8 @@ test("steps are read off a growing count, between samples too", () => {
     assert.ok(Math.abs(step.received_bps - rates[i]) < rates[i] * 0.02, `${i}: ${step.received_bps}`);
   }
   assert.deepEqual(stepsOf([]), []);
+  const lossy = samples.map((one, i) => ({ ...one, received: i * 90, lost: i * 10 }));
+  assert.ok(stepsOf(lossy).every((step) => Math.abs(step.loss_ratio - 0.1) < 1e-9));
 });
 
 test("loss counts what should have come", () => {

@@ -16,24 +16,27 @@ export function onlyWay(sdp, way) {
 }
 
 /**
- * Bit/s of each step from samples of a growing byte count.
- * @param {{atMs: number, bytes: number}[]} samples rising; the first is that of the first packet
+ * Bit/s and loss of each step from samples of growing counts.
+ * @param {{atMs: number, bytes: number, received?: number, lost?: number}[]} samples rising; the first is that of the first packet
  */
 export function stepsOf(samples) {
   if (samples.length < 2) return [];
   const start = samples[0].atMs;
-  const at = (ms) => {
+  const at = (ms, key) => {
     const after = samples.findIndex((one) => one.atMs - start >= ms);
-    if (after < 0) return samples.at(-1).bytes;
-    if (after === 0) return samples[0].bytes;
+    if (after < 0) return samples.at(-1)[key] ?? 0;
+    if (after === 0) return samples[0][key] ?? 0;
     const [a, b] = [samples[after - 1], samples[after]];
     const share = (start + ms - a.atMs) / (b.atMs - a.atMs);
-    return a.bytes + (b.bytes - a.bytes) * share;
+    return (a[key] ?? 0) + ((b[key] ?? 0) - (a[key] ?? 0)) * share;
   };
-  const came = (ms) => at(ms + SPAN_MS) - at(ms);
+  const came = (ms, key) => Math.max(0, at(ms + SPAN_MS, key) - at(ms, key));
+  const loss = (ms) =>
+    lossOf({ packetsReceived: came(ms, "received"), packetsLost: came(ms, "lost") });
   return STEPS_BPS.map((bps, i) => ({
     bps,
-    received_bps: Math.max(0, Math.round((came(i * STEP_MS + FROM_MS) * 8000) / SPAN_MS)),
+    received_bps: Math.round((came(i * STEP_MS + FROM_MS, "bytes") * 8000) / SPAN_MS),
+    loss_ratio: loss(i * STEP_MS + FROM_MS),
   }));
 }
 

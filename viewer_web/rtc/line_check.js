@@ -93,7 +93,8 @@ async function count(env, peer, found) {
     video = list.find((one) => one.type === "inbound-rtp" && one.kind === "video") ?? video;
     if (video.packetsReceived > 0) {
       const bytes = (pair.bytesReceived ?? 0) + video.packetsReceived * HEADER_BYTES;
-      samples.push({ atMs: env.now(), bytes });
+      const { packetsReceived: received, packetsLost: lost = 0 } = video;
+      samples.push({ atMs: env.now(), bytes, received, lost });
     }
     if (pair.currentRoundTripTime !== undefined) found.rttMs = pair.currentRoundTripTime * 1000;
     await new Promise((resolve) => setTimeout(resolve, SAMPLE_MS));
