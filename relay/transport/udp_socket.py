@@ -45,6 +45,7 @@ class UdpSocket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IP, kernel.IP_PKTINFO, 1)
+            _let_routers_fragment(sock)
         for force, plain in (
             (kernel.SO_RCVBUFFORCE, socket.SO_RCVBUF),
             (kernel.SO_SNDBUFFORCE, socket.SO_SNDBUF),
@@ -77,6 +78,16 @@ class UdpSocket:
 
     def close(self) -> None:
         self.socket.close()
+
+
+def _let_routers_fragment(sock: socket.socket) -> None:
+    """IPv4 without DF, whatever ICMP says: a line of a small MTU is played over even where ICMP is
+    filtered, nobody can forge a path down to crumbs, and trains go on. IPv6 has no such choice: the
+    kernel fragments at the source, once a router has said so."""
+    try:
+        sock.setsockopt(socket.IPPROTO_IP, kernel.IP_MTU_DISCOVER, kernel.IP_PMTUDISC_OMIT)
+    except OSError:  # before Linux 3.15
+        sock.setsockopt(socket.IPPROTO_IP, kernel.IP_MTU_DISCOVER, kernel.IP_PMTUDISC_DONT)
 
 
 def open_sockets(port: int, addresses: Sequence[str] | None, *, client: bool) -> list[UdpSocket]:
