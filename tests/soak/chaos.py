@@ -28,6 +28,7 @@ COMMUNES = 63
 PAUSE_S = (8.0, 14.0)
 SETTLE_S = 15.0
 HANG_S = 3.0
+EXPIRY_S = 14.0
 MAX_GROWTH = 1.35
 MAX_GROWTH_BYTES = 48 << 20
 """Memory of a process that lived through it: both must be passed to count as a leak."""
@@ -124,9 +125,19 @@ def run(minutes: float, seed: int, folder: Path, settle_s: float = SETTLE_S) -> 
         until(lambda: _is_well(running), 60)
         time.sleep(settle_s)
         after = looks(running)
-        served = {row["id"]: row["viewers"] for row in running.relays().values()}
+        served = _served(running)
         final = crowd.result(settle_s + 120)
     return _findings(chaos.events, final, before, after, served)
+
+
+def _served(running: Tier) -> dict[str, int]:
+    """Viewers by relay, once those that left without a word have expired (consent, 10 s)."""
+    deadline_s = time.monotonic() + EXPIRY_S
+    while True:
+        served = {row["id"]: row["viewers"] for row in running.relays().values()}
+        if sum(served.values()) <= COMMUNES + 3 or time.monotonic() > deadline_s:
+            return served
+        time.sleep(0.5)
 
 
 def _is_well(running: Tier) -> bool:
