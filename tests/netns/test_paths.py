@@ -22,6 +22,8 @@ from tests.netns.programs import (
 )
 
 SESSION = "window.wardcast.sessionId"
+ADDRESSES_SHOWN = "--disable-features=WebRtcHideLocalIpsWithMdns"
+"""Chromium hides its addresses by mDNS, which does not begin without IPv4: it would have none."""
 SHOWN = ("packets", "lost", "recoveries", "recovery_max_ms", "longest_gap_ms", "fps_min")
 
 
@@ -39,9 +41,9 @@ async def filter_icmp(net: Lan) -> None:
 
 
 @contextlib.asynccontextmanager
-async def page_in(host: Host, demo: dict[str, Any]) -> AsyncIterator[Page]:
+async def page_in(host: Host, demo: dict[str, Any], *flags: str) -> AsyncIterator[Page]:
     """The viewer page of the first commune, playing."""
-    async with chromium_in(host) as browser:
+    async with chromium_in(host, *flags) as browser:
         page = await browser.new_page()
         await page.goto(next(iter(demo["viewer_urls"].values())))
         await state_is(page, "playing")
@@ -130,3 +132,44 @@ async def test_a_publisher_behind_a_small_line_is_seen(net: Lan, size: int) -> N
     assert final["connected"] == 1
     assert final["decoded"] > 60
     assert final["lost"] < final["packets"] / 500
+
+
+async def ipv6_alone(host: Host) -> None:
+    await host.run(["ip", "-4", "addr", "flush", "dev", "eth0"])
+
+
+async def test_a_commune_with_ipv6_alone_watches(net: Lan) -> None:
+    hub, commune = await net.add_hosts("hub", "commune1")
+    await ipv6_alone(commune)
+    await commune.mtu(1280)
+    async with demo_in(hub, "--host", hub.address6) as (demo, _):
+        assert demo["whep_url"].startswith(f"http://[{hub.address6}]:")
+        async with watching_in(
+            commune, demo["whep_url"], demo["view_tokens"], "--decode", viewers=3
+        ) as watch:
+            final = await final_figures(watch)
+        shown(final, "IPv6 alone")
+        async with page_in(commune, demo, ADDRESSES_SHOWN) as page:
+            await frames_advance(page, 60)
+            await has_sound(page)
+    assert final["connected"] == final["sessions"] == 3
+    assert final["lost"] < final["packets"] / 500
+    assert final["fps_min"] > 15
+
+
+async def test_a_publisher_with_ipv6_alone_is_seen_over_ipv4(net: Lan) -> None:
+    """One media port for both families."""
+    hub, ward, commune = await net.add_hosts("hub", "ward", "commune1")
+    await ipv6_alone(ward)
+    async with demo_in(hub, "--no-source", "--host", "::") as (demo, _):
+        whip_url, whep_url = (
+            demo[key].replace("127.0.0.1", address)
+            for key, address in (("whip_url", f"[{hub.address6}]"), ("whep_url", hub.address))
+        )
+        token = {"WARDCAST_TOKEN": demo["publish_token"]}
+        await ward.spawn(wardcast("publish", whip_url, "--json"), token)
+        async with watching_in(commune, whep_url, demo["view_tokens"], "--decode") as watch:
+            final = await final_figures(watch)
+    shown(final, "IPv6 to IPv4")
+    assert final["connected"] == 1
+    assert final["decoded"] > 60
